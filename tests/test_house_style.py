@@ -1,0 +1,121 @@
+"""The house rules that a machine can read, checked on every run."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "tftransfer"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
+    "_version": set(),
+    "checks": set(),
+    "decoding": set(),
+    "resizing": {"checks"},
+    "tasks": {"checks"},
+    "freezing": {"checks"},
+    "heads": {"checks"},
+    "alignment": {"checks"},
+    "backbones": {"checks", "resizing", "freezing"},
+    "models": {
+        "alignment",
+        "backbones",
+        "checks",
+        "freezing",
+        "heads",
+        "resizing",
+        "tasks",
+    },
+    "data": {"checks", "decoding", "resizing"},
+    "training": {"checks", "freezing", "tasks"},
+    "evaluation": {"checks", "tasks"},
+    "export": {"_version", "checks", "decoding", "tasks"},
+    "report": {"checks", "evaluation", "tasks"},
+    "cli": {"_version", "checks"},  # and the front door, `import tftransfer`
+}
+LONGEST_FILE, LONGEST_BODY, MOST_ARGUMENTS = 300, 40, 12
+each_module = pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE))
+)
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def nodes(path, *kinds):
+    return [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, kinds)
+    ]
+
+
+def imported_names(path):
+    for node in nodes(path, ast.Import):
+        yield from (alias.name for alias in node.names)
+    for node in nodes(path, ast.ImportFrom):
+        assert node.level == 0, f"{path.name}:{node.lineno}: import by full name"
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@each_module
+def test_imports_follow_the_map(path):
+    room = room_of(path)
+    if room == "__init__":
+        return  # the front door may name every room
+    for name in imported_names(path):
+        if name.startswith("tftransfer."):
+            target = name.split(".")[1]
+            assert target == room or target in MAY_IMPORT[room], name
+        if name == "tftransfer":
+            assert room == "cli", "only the command line goes through the front door"
+
+
+@each_module
+def test_error_messages_are_whole(path):
+    for node in nodes(path, ast.Raise):
+        if not isinstance(node.exc, ast.Call):
+            continue
+        where = f"{path.name}:{node.lineno}"
+        assert len(node.exc.args) == 1, f"{where}: pass one message"
+        (message,) = node.exc.args
+        literals = "".join(
+            part.value
+            for part in ast.walk(message)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        )
+        assert "{" not in literals, f"{where}: placeholder outside an f-string"
+        if ast.unparse(node.exc.func) in {"ValueError", "TypeError"}:
+            assert "Received: " in literals, f"{where}: say what was received"
+
+
+@each_module
+def test_functions_and_files_stay_small(path):
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+    for node in nodes(path, ast.FunctionDef):
+        documented = ast.get_docstring(node) is not None
+        first = node.body[1] if documented and len(node.body) > 1 else node.body[0]
+        lines = node.end_lineno - first.lineno + 1
+        where = f"{path.name}:{node.name}"
+        assert lines <= LONGEST_BODY, f"{where} has {lines} lines of code"
+        arguments = node.args.args + node.args.kwonlyargs
+        assert len(arguments) <= MOST_ARGUMENTS, f"{where} takes too many arguments"
+
+
+@each_module
+def test_no_assert_in_the_package(path):
+    assert not nodes(path, ast.Assert), "raise ValueError or TypeError instead"
+
+
+@each_module
+def test_public_names_are_documented(path):
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            if not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{path.name}:{node.name}"
+
+
+def test_every_room_is_on_the_map():
+    rooms = {room_of(path) for path in MODULES} - {"__init__", "__main__"}
+    assert rooms <= set(MAY_IMPORT)

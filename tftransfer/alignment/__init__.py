@@ -1,0 +1,1 @@
+"""Distances between domains, as functions and as layers for plain fit."""

@@ -1,0 +1,1 @@
+"""Pretrained networks behind one interface: raw input to features."""

@@ -1,0 +1,99 @@
+"""Argument checks: every message says what was wanted, what came, what to do next."""
+
+import difflib
+
+
+def nearest(name, choices, count=3):
+    """Return up to `count` of `choices` that look most like `name`, best first."""
+    by_lower = {}
+    for choice in choices:
+        by_lower.setdefault(str(choice).lower(), choice)
+    matches = difflib.get_close_matches(
+        str(name).lower(), by_lower, n=count, cutoff=0.5
+    )
+    return [by_lower[match] for match in matches]
+
+
+def did_you_mean(name, choices):
+    """Return `"Did you mean 'a' or 'b'?"`, or an empty string if nothing is near."""
+    matches = nearest(name, choices)
+    return f"Did you mean {' or '.join(map(repr, matches))}?" if matches else ""
+
+
+def check_choice(name, value, choices, advice=""):
+    """Raise `ValueError` unless `value` is one of `choices`."""
+    if value not in choices:
+        hint = " ".join(filter(None, [did_you_mean(value, choices), advice]))
+        raise ValueError(
+            f"`{name}` must be one of {sorted(choices, key=str)}. "
+            f"Received: {name}={value!r}. {hint}".rstrip()
+        )
+
+
+def check_whole_number(name, value, minimum=1, advice=""):
+    """Raise unless `value` is an `int` (no `bool`) of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(
+            f"`{name}` must be a whole number >= {minimum}. "
+            f"Received: {name}={value!r} of type {type(value).__name__}. "
+            f"{advice}".rstrip()
+        )
+    if value < minimum:
+        raise ValueError(
+            f"`{name}` must be a whole number >= {minimum}. "
+            f"Received: {name}={value!r}. {advice}".rstrip()
+        )
+
+
+def check_number(name, value, minimum=None, maximum=None, advice=""):
+    """Raise unless `value` is a finite real number within the closed bounds."""
+    bounds = [
+        f">= {minimum}" if minimum is not None else "",
+        f"<= {maximum}" if maximum is not None else "",
+    ]
+    wanted = " and ".join(filter(None, bounds)) or "finite"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(
+            f"`{name}` must be a number {wanted}. Received: {name}={value!r} of "
+            f"type {type(value).__name__}. {advice}".rstrip()
+        )
+    inside = (minimum is None or value >= minimum) and (
+        maximum is None or value <= maximum
+    )
+    if not inside or value != value or value in (float("inf"), float("-inf")):
+        raise ValueError(
+            f"`{name}` must be a number {wanted}. Received: {name}={value!r}. "
+            f"{advice}".rstrip()
+        )
+
+
+def check_image_size(name, value):
+    """Return `value` as `(height, width)`; an `int` means a square."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = (value, value)
+    wanted = f"`{name}` must be (height, width) in pixels, two whole numbers >= 1"
+    try:
+        height, width = value
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{wanted}. Received: {name}={value!r}. Pass for example {name}=(224, 224)."
+        ) from None
+    for side in (height, width):
+        if isinstance(side, bool) or not isinstance(side, int) or side < 1:
+            raise ValueError(
+                f"{wanted}. Received: {name}={value!r}. "
+                f"Pass for example {name}=(224, 224)."
+            )
+    return (height, width)
+
+
+def check_same_width(source, target):
+    """Raise `ValueError` unless two feature batches are 2-D and equally wide."""
+    shapes = tuple(source.shape), tuple(target.shape)
+    if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
+        raise ValueError(
+            "`source` and `target` must have shapes (batch, features) with the "
+            "same number of features. "
+            f"Received: source.shape={shapes[0]}, target.shape={shapes[1]}. "
+            "Pool the backbone output and take both batches from the same layer."
+        )

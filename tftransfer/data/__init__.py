@@ -1,0 +1,1 @@
+"""Sources of examples, all as batched tf.data."""

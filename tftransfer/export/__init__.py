@@ -1,0 +1,1 @@
+"""SavedModels that serve exactly what was trained."""

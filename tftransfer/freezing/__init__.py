@@ -1,0 +1,1 @@
+"""Which part of a network learns: blocks, trainable depth, BatchNormalization."""

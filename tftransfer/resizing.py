@@ -1,0 +1,69 @@
+"""The one way to change an image's size, for loaders, models and exports alike."""
+
+import keras
+
+from tftransfer.checks import check_choice, check_image_size
+
+INTERPOLATIONS = ("area", "bicubic", "bilinear", "lanczos3", "lanczos5", "nearest")
+
+
+def build_resizing(
+    image_size, *, interpolation="bilinear", crop=False, name="resizing"
+):
+    """Build the `Resizing` layer that loaders, models and exports share.
+
+    Images are filtered before they shrink (`antialias`), so that a large
+    photograph does not turn into noise. At the right size nothing is computed.
+
+    Args:
+        image_size: `(height, width)` in pixels, or an `int` for a square.
+        interpolation: One of `INTERPOLATIONS`.
+        crop: Whether to cut the longer side to the aspect ratio of `image_size`
+            first; otherwise the image is squeezed.
+        name: Name of the layer.
+
+    Returns:
+        A `keras.layers.Resizing` for images of shape `(height, width, channels)` or
+        `(batch, height, width, channels)`, any numeric dtype; the result is
+        float32 for float input. Cast integer images first
+        (`resize_images` does): Keras would round the result back to integers.
+
+    Raises:
+        ValueError: If `image_size` or `interpolation` is not acceptable.
+
+    Example:
+
+    >>> tuple(build_resizing((2, 2))(np.zeros((1, 4, 6, 3))).shape)
+    (1, 2, 2, 3)
+    """
+    height, width = check_image_size("image_size", image_size)
+    check_choice("interpolation", interpolation, INTERPOLATIONS)
+    return keras.layers.Resizing(
+        height,
+        width,
+        interpolation=interpolation,
+        crop_to_aspect_ratio=crop,
+        antialias=interpolation in ("bilinear", "bicubic", "lanczos3", "lanczos5"),
+        dtype="float32",
+        name=name,
+    )
+
+
+def resize_images(images, resizing):
+    """Resize images of any numeric dtype to unrounded float32 pixels.
+
+    Args:
+        images: Tensor `(height, width, channels)` or
+            `(batch, height, width, channels)`, any numeric dtype, values 0..255.
+        resizing: Layer made by `build_resizing`.
+
+    Returns:
+        float32 tensor of the same rank, in the same value range.
+
+    Example:
+
+    >>> pixels = np.array([[[0], [255]]], "uint8")
+    >>> float(resize_images(pixels, build_resizing((1, 1)))[0, 0, 0])
+    127.5
+    """
+    return resizing(keras.ops.cast(images, "float32"))

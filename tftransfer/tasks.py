@@ -1,0 +1,130 @@
+"""The three tasks: which loss, metrics and output go with which kind of label."""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from tftransfer.checks import check_choice
+
+TASKS = ("classification", "multi_label", "regression")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a model predicts.
+
+    Attributes:
+        name: One of `TASKS`.
+        num_outputs: Width of the model's output.
+        from_logits: Whether the outputs still need softmax or sigmoid.
+    """
+
+    name: str
+    num_outputs: int
+    from_logits: bool = True
+
+    @property
+    def is_binary(self):
+        """Whether one output stands for two classes."""
+        return self.name == "classification" and self.num_outputs == 1
+
+    @property
+    def num_classes(self):
+        """Number of classes or labels; for regression the number of values."""
+        return 2 if self.is_binary else self.num_outputs
+
+    def probabilities(self, outputs):
+        """Turn model outputs `(n, num_outputs)` into what a user reads.
+
+        Returns:
+            Tensor `(n, num_classes)`: probabilities in 0..1 (two columns for a single
+            logit; rows sum to one for classification), or the values of a regression.
+        """
+        if self.name == "regression":
+            return outputs
+        if self.name == "classification" and not self.is_binary:
+            return ops.softmax(outputs, axis=-1) if self.from_logits else outputs
+        positive = ops.sigmoid(outputs) if self.from_logits else outputs
+        if self.is_binary:
+            return ops.concatenate([1.0 - positive, positive], axis=-1)
+        return positive
+
+
+def build_loss(task):
+    """Build the Keras loss that fits a `Task`."""
+    if task.name == "regression":
+        return keras.losses.MeanSquaredError()
+    if task.name == "multi_label" or task.is_binary:
+        return keras.losses.BinaryCrossentropy(from_logits=task.from_logits)
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=task.from_logits)
+
+
+def build_metrics(task):
+    """Build the Keras metrics that fit a `Task`."""
+    if task.name == "regression":
+        return [keras.metrics.MeanAbsoluteError(name="mean_absolute_error")]
+    if task.name == "multi_label" or task.is_binary:
+        # Keras compares outputs with the threshold: 0 for a logit means one half.
+        threshold = 0.0 if task.from_logits else 0.5
+        name = "accuracy" if task.is_binary else "binary_accuracy"
+        return [keras.metrics.BinaryAccuracy(name=name, threshold=threshold)]
+    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+
+
+def infer_task(model, task=None):
+    """Read the task of a compiled Keras model from its loss and output width.
+
+    Args:
+        model: A `keras.Model` with one output of shape `(batch, num_outputs)`.
+        task: One of `TASKS` where the loss does not tell.
+
+    Returns:
+        A `Task`.
+
+    Raises:
+        ValueError: If `task` is unknown, or the loss tells nothing and `task` is None.
+    """
+    if task is not None:
+        check_choice("task", task, TASKS)
+    loss = getattr(model, "loss", None) if model.compiled else None
+    loss = keras.losses.get(loss) if isinstance(loss, str) else loss
+    num_outputs = _output_width(model)
+    name = task or _task_of_loss(loss, num_outputs)
+    if name is None:
+        raise ValueError(
+            "`task` must be given for a model whose loss does not tell it. "
+            f"Received: loss={loss!r}. Pass task= one of {list(TASKS)}, or compile the "
+            "model with a Keras classification or regression loss."
+        )
+    return Task(name, num_outputs, _expects_logits(model, loss))
+
+
+def _output_width(model):
+    shape = getattr(model, "output_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[-1] is None:
+        raise ValueError(
+            "`model` must have one output of shape (batch, outputs). "
+            f"Received: output_shape={shape!r}. Use a model with one pooled output."
+        )
+    return shape[-1]
+
+
+def _task_of_loss(loss, num_outputs):
+    name = getattr(loss, "name", getattr(loss, "__name__", "")) or ""
+    if "categorical" in name:
+        return "classification"
+    if name.startswith("binary"):
+        return "classification" if num_outputs == 1 else "multi_label"
+    if name.startswith(("mean_", "huber", "log_cosh")):
+        return "regression"
+    return None
+
+
+def _expects_logits(model, loss):
+    config = loss.get_config() if hasattr(loss, "get_config") else {}
+    config = {**config, **config.get("fn_kwargs", {})}
+    if "from_logits" in config:
+        return bool(config["from_logits"])
+    last = getattr(model.layers[-1], "activation", None)
+    return getattr(last, "__name__", "linear") not in ("softmax", "sigmoid")
