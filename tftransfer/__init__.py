@@ -9,8 +9,18 @@ import importlib
 from tftransfer._version import __version__
 
 _HOMES = {  # public name -> module that defines it
+    "Alignment": "tftransfer.alignment.layer",
+    "AlignedModel": "tftransfer.models",
+    "Backbone": "tftransfer.backbones.catalog",
+    "CORAL": "tftransfer.alignment.coral",
+    "MMD": "tftransfer.alignment.mmd",
     "build_resizing": "tftransfer.resizing",
+    "build_transfer_model": "tftransfer.models",
+    "coral_loss": "tftransfer.alignment.coral",
     "decode_image": "tftransfer.decoding",
+    "load_backbone": "tftransfer.backbones.catalog",
+    "load_model": "tftransfer.models",
+    "mmd_loss": "tftransfer.alignment.mmd",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

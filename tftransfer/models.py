@@ -1,0 +1,282 @@
+"""The one place where backbone, head and alignment meet."""
+
+import contextlib
+import os
+
+import keras
+from keras import layers, ops
+
+from tftransfer.alignment.layer import Alignment
+from tftransfer.backbones.catalog import Backbone, check_handle, load_backbone
+from tftransfer.checks import check_choice, check_whole_number
+from tftransfer.freezing.depth import set_trainable_depth
+from tftransfer.heads import apply_head, check_head
+from tftransfer.tasks import TASKS, Task, build_loss, build_metrics
+
+_LEARNING_RATE = 1e-3
+
+
+def build_transfer_model(
+    backbone,
+    *,
+    num_classes,
+    task="classification",
+    image_size=None,
+    in_channels=3,
+    trainable_depth=0,
+    head="linear",
+    dropout=0.0,
+    batch_norm="inference",
+    alignment=None,
+    dtype=None,
+    seed=None,
+):
+    """Build a compiled model: pretrained backbone, new head, logits out.
+
+    Without alignment and without a hub module the result is a plain functional
+    `keras.Model` of stock layers; its `.keras` file loads with Keras alone. Resizing
+    and preprocessing are layers of the model, so images go in as they are.
+
+    Args:
+        backbone: A handle such as `"pip:efficientnet_lite0"`, `"keras:MobileNetV2"` or
+            `"hub:<module>"`, the path of a `.keras` file or SavedModel, a
+            `keras.Model`, or what `load_backbone` returned.
+        num_classes: Number of classes, labels or values. For classification 1 means
+            one logit for two classes.
+        task: `"classification"`, `"multi_label"` or `"regression"`.
+        image_size: `(height, width)` the images are resized to; `None` takes the size
+            the backbone was trained at.
+        in_channels: Channels of the images. For other than three the first kernel is
+            summed (grey) or repeated and rescaled.
+        trainable_depth: How much of the backbone learns, counted from the output: see
+            `set_trainable_depth`. The head always learns.
+        head: `"linear"`, `"mlp"`, a tuple of widths, `"conv_transpose"`, a Keras layer,
+            or a function `features -> logits`.
+        dropout: Share of the features dropped before each dense layer of the head.
+        batch_norm: What BatchNormalization does in the trainable part: `"inference"`,
+            `"frozen"` or `"train"`, see `set_trainable_depth`.
+        alignment: `None`, or an `Alignment` such as `CORAL()`; then the result is an
+            `AlignedModel` and `fit` takes `pair_domains(source, target)`.
+        dtype: Keras dtype policy of the layers, such as `"mixed_bfloat16"`; `None`
+            takes the global one. Preprocessing inputs and logits stay float32.
+        seed: Seed of all random generators (Python, NumPy, backend), set before
+            building: the same seed gives the same model on the same machine.
+
+    Returns:
+        A compiled `keras.Model`, or `AlignedModel` with alignment: images `(batch,
+        height, width, in_channels)`, values 0..255, any numeric dtype, to logits
+        `(batch, num_classes)`. Compiled with Adam and the loss and metrics of the task;
+        call `compile` again as you like.
+
+    Raises:
+        ValueError: If an argument is not acceptable, before anything is loaded.
+        TypeError: If an argument has the wrong type.
+        ImportError: If a pip package with weights or an optional library is missing.
+
+    Example:
+
+    >>> model = tft.build_transfer_model(
+    ...     tft.load_backbone("keras:MobileNetV2", alpha=0.35, weights=None),
+    ...     num_classes=10,
+    ...     image_size=(32, 32),
+    ... )
+    >>> tuple(model(np.zeros((2, 48, 64, 3), "uint8")).shape)
+    (2, 10)
+    """
+    _check_arguments(backbone, num_classes, task, head, alignment)
+    if seed is not None:
+        check_whole_number("seed", seed, 0)
+        keras.utils.set_random_seed(seed)
+    with _dtype_policy(dtype):
+        backbone = _load(backbone, image_size, in_channels)
+        model = _attach_head(backbone, head, num_classes, dropout)
+    set_trainable_depth(model, trainable_depth, batch_norm=batch_norm)
+    model = model if alignment is None else AlignedModel(model, alignment)
+    settings = Task(task, num_classes)
+    model.compile(
+        optimizer=keras.optimizers.Adam(_LEARNING_RATE),
+        loss=build_loss(settings),
+        metrics=build_metrics(settings),
+    )
+    return model
+
+
+def _check_arguments(backbone, num_classes, task, head, alignment):
+    check_choice("task", task, TASKS)
+    advice = "For two classes pass 2, or 1 for a single logit."
+    check_whole_number("num_classes", num_classes, advice=advice)
+    check_head(head)
+    if alignment is not None and not isinstance(alignment, Alignment):
+        raise TypeError(
+            "`alignment` must be None or an Alignment layer. Received: "
+            f"alignment={alignment!r} of type {type(alignment).__name__}. Pass for "
+            "example alignment=tft.CORAL(weight=1.0)."
+        )
+    check_handle(backbone)
+
+
+@contextlib.contextmanager
+def _dtype_policy(dtype):
+    before = keras.config.dtype_policy()
+    if dtype is not None:
+        keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _load(backbone, image_size, in_channels):
+    if isinstance(backbone, Backbone):
+        return backbone.adjusted(image_size, in_channels)
+    return load_backbone(backbone, image_size=image_size, in_channels=in_channels)
+
+
+def _attach_head(backbone, head, num_outputs, dropout):
+    features, feature_map = backbone.features, backbone.feature_map
+    if head == "conv_transpose" and feature_map is not None:
+        # The head takes the map before pooling: that is where this backbone ends.
+        feature_map = layers.Activation("linear", name="features")(feature_map)
+    logits = apply_head(
+        head, features, feature_map, num_outputs=num_outputs, dropout=dropout
+    )
+    name = f"{backbone.model.name}_transfer"
+    return keras.Model(backbone.model.input, logits, name=name)
+
+
+@keras.saving.register_keras_serializable(package="tftransfer")
+class AlignedModel(keras.Model):
+    """A transfer model that learns from labelled source and unlabelled target data.
+
+    `fit` takes batches `((source_x, target_x), source_y)`, as `pair_domains` makes
+    them; the batches of both domains may differ in size. `evaluate` and `predict` take
+    one input, like any model.
+
+    Args:
+        model: Functional `keras.Model` with a layer named `features`, raw input to
+            logits. It stays at hand as `.model`: the plain model to save or export.
+        alignment: `Alignment` layer.
+
+    Raises:
+        ValueError: If `model` has no layer named `features`.
+
+    Reference:
+        [Sun & Saenko, 2016](https://arxiv.org/abs/1607.01719), figure 1.
+    """
+
+    def __init__(self, model, alignment, **kwargs):
+        super().__init__(**kwargs)
+        self.model = model
+        self.alignment = alignment
+        self._parts = _Parts(model)
+        self._aligns = True
+
+    @property
+    def output_shape(self):
+        """Shape of the logits, `(None, num_classes)`."""
+        return self.model.output_shape
+
+    @property
+    def input_shape(self):
+        """Shape of one domain's images."""
+        return self.model.input_shape
+
+    def call(self, inputs, training=None):
+        """Return the logits of one input, or of the source in a pair."""
+        is_pair = isinstance(inputs, (list, tuple))
+        source = inputs[0] if is_pair else inputs
+        self._aligns = bool(is_pair and training and self.alignment.weight)
+        if not self._aligns:
+            return self.model(source, training=training)
+        features = self._parts.features(source, inputs[1], training)
+        logits = [self._parts.head(x, training=training) for x in features]
+        domains = [
+            {"features": _pool(x), "logits": y}
+            for x, y in zip(features, logits, strict=True)
+        ]
+        features_learn = bool(self._parts.backbone.trainable_variables)
+        self.add_loss(self.alignment(*domains, features_learn=features_learn))
+        return logits[0]
+
+    def get_metrics_result(self):
+        """Return the metrics; the alignment loss only where it was computed."""
+        results = super().get_metrics_result()
+        if not self._aligns:
+            results.pop(self.alignment.tracker.name, None)
+        return results
+
+    def get_config(self):
+        """Return the arguments that rebuild this model."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "model": serialize(self.model),
+            "alignment": serialize(self.alignment),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Rebuild the model from `get_config`."""
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("model", "alignment")
+        }
+        return cls(**parts, name=config["name"])
+
+
+class _Parts:
+    """Backbone and head as two models that share the layers of one."""
+
+    def __init__(self, model):
+        names = [layer.name for layer in model.layers]
+        if "features" not in names:
+            raise ValueError(
+                "`model` must have a layer named 'features', where backbone and head "
+                f"meet. Received: layers {names[-3:]} at the end. Build it with "
+                "build_transfer_model."
+            )
+        features = model.get_layer("features").output
+        self.backbone = keras.Model(model.input, features)
+        self.head = keras.Model(features, model.output)
+
+    def features(self, source, target, training):
+        """Features of both domains, in one pass where the images are of one size."""
+        if source.shape[1:] != target.shape[1:]:
+            return [self.backbone(x, training=training) for x in (source, target)]
+        # One batch: both domains meet the same BatchNormalization statistics.
+        both = [ops.cast(x, "float32") for x in (source, target)]
+        features = self.backbone(ops.concatenate(both, axis=0), training=training)
+        size = ops.shape(source)[0]
+        return [features[:size], features[size:]]
+
+
+def _pool(features):
+    axes = tuple(range(1, len(features.shape) - 1))
+    return ops.mean(features, axis=axes) if axes else features
+
+
+def load_model(path, *, safe_mode=True):
+    """Load a `.keras` file, ours or anybody's.
+
+    A plain transfer model also loads with `keras.models.load_model`; this function
+    first makes known the classes of ours that an aligned model or a hub module needs.
+
+    Args:
+        path: The `.keras` file.
+        safe_mode: Whether to refuse what could run code. A hub module is a program:
+            its file loads with `safe_mode=False` only.
+
+    Returns:
+        The `keras.Model`, compiled as it was saved.
+
+    Raises:
+        ValueError: If the file is missing, or safe mode refuses it.
+    """
+    from tftransfer.backbones import hub  # noqa: F401  registers HubLayer
+
+    if not os.path.isfile(path):
+        raise ValueError(
+            "`path` must be an existing .keras file. Received: "
+            f"path={os.fspath(path)!r}. Check the path."
+        )
+    return keras.models.load_model(path, safe_mode=safe_mode)
