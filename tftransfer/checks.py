@@ -5,7 +5,7 @@ import difflib
 
 def nearest(name, choices, count=3):
     """Return up to `count` of `choices` that look most like `name`, best first."""
-    by_lower = {}
+    by_lower: dict[str, object] = {}
     for choice in choices:
         by_lower.setdefault(str(choice).lower(), choice)
     matches = difflib.get_close_matches(

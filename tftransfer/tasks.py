@@ -72,32 +72,55 @@ def build_metrics(task):
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
 
-def infer_task(model, task=None):
-    """Read the task of a compiled Keras model from its loss and output width.
+def infer_task(model, task=None, num_outputs=None):
+    """Read the task of a compiled Keras model from its loss, last layer and width.
 
     Args:
         model: A `keras.Model` with one output of shape `(batch, num_outputs)`.
         task: One of `TASKS` where the loss does not tell.
+        num_outputs: Width of the output where the model does not know it, as some
+            subclassed models.
 
     Returns:
         A `Task`.
 
     Raises:
-        ValueError: If `task` is unknown, or the loss tells nothing and `task` is None.
+        TypeError: If `model` is no `keras.Model`.
+        ValueError: If `task` is unknown, the model has not one flat output, or its loss
+            tells nothing and `task` is None.
+
+    Example:
+
+    >>> model = tf.keras.Sequential([tf.keras.Input((8,)), tf.keras.layers.Dense(3)])
+    >>> model.compile(loss=tf.keras.losses.MeanSquaredError())
+    >>> infer_task(model)
+    Task(name='regression', num_outputs=3, from_logits=True)
     """
     if task is not None:
         check_choice("task", task, TASKS)
-    loss = getattr(model, "loss", None) if model.compiled else None
-    loss = keras.losses.get(loss) if isinstance(loss, str) else loss
-    num_outputs = _output_width(model)
-    name = task or _task_of_loss(loss, num_outputs)
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "`model` must be a keras.Model. "
+            f"Received: model of type {type(model).__name__}. Pass the model itself."
+        )
+    loss = _loss_of(model)
+    num_outputs = num_outputs or _output_width(model)
+    activation = _last_activation(model)
+    name = task or _task_of_loss(loss, num_outputs, activation)
     if name is None:
         raise ValueError(
             "`task` must be given for a model whose loss does not tell it. "
             f"Received: loss={loss!r}. Pass task= one of {list(TASKS)}, or compile the "
             "model with a Keras classification or regression loss."
         )
-    return Task(name, num_outputs, _expects_logits(model, loss))
+    return Task(name, num_outputs, _expects_logits(loss, activation))
+
+
+def _loss_of(model):
+    loss = getattr(model, "loss", None) if model.compiled else None
+    if isinstance(loss, (list, tuple, dict)) and len(loss) == 1:
+        (loss,) = loss.values() if isinstance(loss, dict) else loss
+    return keras.losses.get(loss) if isinstance(loss, str) else loss
 
 
 def _output_width(model):
@@ -110,9 +133,24 @@ def _output_width(model):
     return shape[-1]
 
 
-def _task_of_loss(loss, num_outputs):
-    name = getattr(loss, "name", getattr(loss, "__name__", "")) or ""
-    if "categorical" in name:
+def _last_activation(model):
+    """Name what the output went through last, or None where no graph tells."""
+    inner = getattr(model, "model", None)
+    outputs = getattr(inner or model, "outputs", None)
+    if not outputs:
+        return None
+    operation = outputs[0]._keras_history.operation
+    if isinstance(operation, keras.Model):  # a nested model, such as a whole head
+        return _last_activation(operation)
+    last = getattr(operation, "activation", operation)
+    return getattr(last, "__name__", type(last).__name__).lower()
+
+
+def _task_of_loss(loss, num_outputs, activation):
+    # Keras' own losses wrap a function whose name, unlike theirs, users cannot change.
+    function = getattr(loss, "fn", loss)
+    name = getattr(function, "__name__", getattr(function, "name", None)) or ""
+    if "categorical" in name or (activation == "softmax" and num_outputs > 1):
         return "classification"
     if name.startswith("binary"):
         return "classification" if num_outputs == 1 else "multi_label"
@@ -121,10 +159,11 @@ def _task_of_loss(loss, num_outputs):
     return None
 
 
-def _expects_logits(model, loss):
+def _expects_logits(loss, activation):
     config = loss.get_config() if hasattr(loss, "get_config") else {}
-    config = {**config, **config.get("fn_kwargs", {})}
+    if activation in ("softmax", "sigmoid"):
+        return False
     if "from_logits" in config:
         return bool(config["from_logits"])
-    last = getattr(model.layers[-1], "activation", None)
-    return getattr(last, "__name__", "linear") not in ("softmax", "sigmoid")
+    # A loss given by name takes probabilities, but on a linear layer it cannot.
+    return activation == "linear" or not hasattr(loss, "__name__")

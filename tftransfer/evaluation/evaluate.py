@@ -1,0 +1,141 @@
+"""Any Keras model over a dataset, once, to every figure of its task."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.evaluation.arrays import read_labels
+from tftransfer.evaluation.predictions import evaluate_predictions, name_classes
+from tftransfer.tasks import infer_task
+
+
+def evaluate(model, dataset, *, class_names=None, task=None):
+    """Measure a model on labeled data: figures with intervals, for each class too.
+
+    Works on any Keras model with one output of shape `(batch, outputs)`; whether it
+    gives logits or probabilities is read from its loss and last layer. The data is
+    read once. `evaluate_predictions` lists and defines the figures.
+
+    Args:
+        model: A compiled `keras.Model`, or an uncompiled one with `task`.
+        dataset: Batched `tf.data.Dataset` of `(inputs, labels)`, or another finite
+            iterable of such batches.
+        class_names: One str for each class, label or value; None takes
+            `dataset.class_names` where there is one.
+        task: `"classification"`, `"multi_label"` or `"regression"` where the loss
+            of the model does not tell.
+
+    Returns:
+        An `Evaluation`.
+
+    Raises:
+        TypeError: If `model` or `dataset` is of the wrong kind.
+        ValueError: If the dataset is empty, endless, unbatched, weighted or of domain
+            pairs, a label lies outside the classes, or an output is NaN.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Softmax()])
+    >>> rows = tf.data.Dataset.from_tensor_slices(([[0.0, 5.0], [3.0, 0.0]], [1, 1]))
+    >>> evaluate(model, rows.batch(2), task="classification").metrics["accuracy"]
+    0.5
+    """
+    _check_model(model)
+    _check_dataset(dataset)
+    if class_names is None:
+        class_names = getattr(dataset, "class_names", None)
+    kind, labels, outputs = None, [], []
+    for batch in _batches(dataset):
+        inputs, batch_labels = _split_batch(batch)
+        _check_batched(model, inputs, batch_labels)
+        batch_outputs = _predict(model, inputs)
+        if kind is None:
+            kind = infer_task(model, task, num_outputs=batch_outputs.shape[-1])
+            name_classes(class_names, kind.num_classes)
+        # Labels are read here too, so that a bad one ends the run at its batch.
+        labels.append(read_labels(batch_labels, kind))
+        outputs.append(batch_outputs)
+    if kind is None:
+        raise ValueError(
+            "`dataset` must hold at least one batch. Received: an empty dataset. "
+            "Check its split, its filters, and that it was not read up before."
+        )
+    # In float64 two confident rows rarely round to the same probability (ROC-AUC).
+    exact = np.concatenate(outputs).astype(np.float64)
+    return evaluate_predictions(
+        np.concatenate(labels),
+        np.asarray(kind.probabilities(exact)),
+        class_names=class_names,
+        task=kind.name,
+    )
+
+
+def _check_model(model):
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "`model` must be a keras.Model. "
+            f"Received: model of type {type(model).__name__}. "
+            "For predictions from elsewhere use evaluate_predictions."
+        )
+
+
+def _check_dataset(dataset):
+    wanted = "`dataset` must be a finite, batched dataset of (inputs, labels)"
+    if isinstance(dataset, (tuple, dict, str, np.ndarray)) or not (
+        hasattr(dataset, "__iter__") or isinstance(dataset, keras.utils.PyDataset)
+    ):
+        raise TypeError(
+            f"{wanted}. Received: dataset of type {type(dataset).__name__}. Arrays: "
+            "tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(32)."
+        )
+    if isinstance(dataset, tf.data.Dataset):
+        if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                f"{wanted}. Received: an endless dataset. Remove its repeat()."
+            )
+
+
+def _batches(dataset):
+    if isinstance(dataset, keras.utils.PyDataset):
+        return (dataset[index] for index in range(len(dataset)))
+    return iter(dataset)
+
+
+def _split_batch(batch):
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        held = len(batch) if isinstance(batch, (tuple, list)) else type(batch).__name__
+        raise ValueError(
+            f"`dataset` must give (inputs, labels). Received: batches of {held}. Every "
+            "row counts once here: drop weights with map(lambda x, y, w: (x, y))."
+        )
+    return batch
+
+
+def _check_batched(model, inputs, labels):
+    plain = getattr(model, "model", model)
+    expected = getattr(plain, "inputs", None) or []
+    if isinstance(inputs, (tuple, list)) and len(expected) == 1:
+        raise ValueError(
+            "`dataset` must give one input for a model with one input. "
+            f"Received: {len(inputs)} inputs. From domain pairs evaluate the "
+            "source or the target dataset alone."
+        )
+    rank = len(expected[0].shape) if len(expected) == 1 else None
+    given = getattr(inputs, "ndim", rank) if not isinstance(inputs, dict) else rank
+    if np.ndim(labels) == 0 or (rank is not None and given == rank - 1):
+        raise ValueError(
+            "`dataset` must be batched. "
+            f"Received: labels of shape {np.shape(labels)}, inputs of shape "
+            f"{getattr(inputs, 'shape', None)}. Call dataset.batch(32)."
+        )
+
+
+def _predict(model, inputs):
+    outputs = model.predict_on_batch(inputs)
+    if not isinstance(outputs, np.ndarray) or outputs.ndim not in (1, 2):
+        shapes = keras.tree.map_structure(lambda output: output.shape, outputs)
+        raise ValueError(
+            "`model` must have one output of shape (batch, outputs). "
+            f"Received: outputs of shape {shapes}. Use a model with one pooled output."
+        )
+    return outputs.reshape(len(outputs), -1).astype(np.float32)
