@@ -1,0 +1,210 @@
+"""Predictions of an exported model, from files, images, texts or numbers."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.checks import check_whole_number
+from tftransfer.export.images import check_decodes, check_images, find_files
+from tftransfer.export.inputs import IMAGES, TEXTS
+from tftransfer.export.predictions import build_predictions
+from tftransfer.export.saved_model import FORMAT_VERSION, METADATA_FILE, VERSION_FOLDER
+from tftransfer.export.signatures import DEFAULT, FROM_IMAGES, METADATA
+
+
+def load_exported(path):
+    """Load what `export_model` wrote, ready to predict.
+
+    The graph in the SavedModel does the work; no Keras model is built.
+
+    Args:
+        path: The folder given to `export_model`, or the version folder `1` in it.
+
+    Returns:
+        An `ExportedModel`.
+
+    Raises:
+        ValueError: If there is no such folder, or it is no export of tftransfer.
+
+    Example:
+
+    >>> load_exported("no/such/folder")
+    Traceback (most recent call last):
+    ...
+    ValueError: `path` must be a folder written by export_model. Received: ...
+    """
+    folder = _find_saved_model(path)
+    loaded = tf.saved_model.load(str(folder))
+    return ExportedModel(loaded, _read_metadata(path, folder, loaded))
+
+
+class ExportedModel:
+    """An exported model in this process; `load_exported` makes it.
+
+    Attributes:
+        metadata: Content of `metadata.json` (without the proof where only the
+            version folder was kept).
+
+    Args:
+        loaded: What `tf.saved_model.load` returned.
+        metadata: Dictionary that describes it.
+    """
+
+    def __init__(self, loaded, metadata):
+        self.metadata = metadata
+        self._loaded = loaded  # holds the variables of the signatures
+
+    @property
+    def labels(self):
+        """Names of the classes, in the order of the probabilities."""
+        return self.metadata["class_names"]
+
+    @property
+    def task(self):
+        """Name of the task: "classification", "multi_label" or "regression"."""
+        return self.metadata["task"]
+
+    @property
+    def signatures(self):
+        """The TensorFlow functions by name."""
+        return self._loaded.signatures
+
+    def predict(self, rows, *, batch_size=32):
+        """Predict files, images, texts or numbers.
+
+        Args:
+            rows: For an image model: one file, a folder (the images directly in it, in
+                the order of their names), a list of files, an array
+                `(n, height, width, channels)`, or a list of such images of any sizes;
+                pixels are whole numbers 0..255. Else texts, or an array
+                `(n, …)` of numbers.
+            batch_size: Most rows computed at once.
+
+        Returns:
+            `Predictions`, in the order of `rows`.
+
+        Raises:
+            ValueError: If a file is missing or no image, or rows do not fit the model.
+                No prediction is returned then.
+        """
+        check_whole_number("batch_size", batch_size)
+        kind = self.metadata["input"]
+        if kind == TEXTS:
+            return self._predict_texts(rows, batch_size)
+        if kind != IMAGES:
+            return self._predict_numbers(rows, batch_size)
+        if isinstance(rows, (str, os.PathLike)) or _are_files(rows):
+            return self._predict_files(find_files(rows), batch_size)
+        return self._predict_images(rows, batch_size)
+
+    def _predict_files(self, files, batch_size):
+        self._check_takes_files(files)
+        outputs = []
+        for start in range(0, len(files), batch_size):
+            batch = files[start : start + batch_size]
+            encoded = [Path(file).read_bytes() for file in batch]
+            try:
+                outputs.append(self._serve(DEFAULT, tf.constant(encoded, tf.string)))
+            except tf.errors.InvalidArgumentError:
+                check_decodes(batch, encoded, self.metadata["channels"])
+                raise
+        return self._table(files, outputs)
+
+    def _predict_images(self, images, batch_size):
+        images = check_images(images, self.metadata["channels"])
+        outputs = np.zeros((len(images), len(self.labels)), "float32")
+        for shape in dict.fromkeys(image.shape for image in images):
+            alike = [row for row, image in enumerate(images) if image.shape == shape]
+            for start in range(0, len(alike), batch_size):
+                batch = alike[start : start + batch_size]
+                pixels = tf.constant(np.stack([images[row] for row in batch]))
+                outputs[batch] = self._serve(FROM_IMAGES, pixels)
+        return self._table(range(len(images)), [outputs])
+
+    def _predict_texts(self, texts, batch_size):
+        texts = [texts] if isinstance(texts, (str, bytes)) else list(texts)
+        shape = self._input_spec().shape[1:]
+        rows = np.array(texts, object).reshape((len(texts), *shape))
+        return self._predict_rows(rows, batch_size, tf.string)
+
+    def _predict_numbers(self, numbers, batch_size):
+        spec = self._input_spec()
+        numbers = np.asarray(numbers)
+        if not spec.shape.is_compatible_with(numbers.shape):
+            raise ValueError(
+                f"`rows` must be numbers of shape {tuple(spec.shape)}. "
+                f"Received: rows of shape {numbers.shape}. "
+                "Pass what the model was trained on, the batch first."
+            )
+        return self._predict_rows(numbers, batch_size, spec.dtype)
+
+    def _predict_rows(self, rows, batch_size, dtype):
+        outputs = [
+            self._serve(DEFAULT, tf.cast(rows[start : start + batch_size], dtype))
+            for start in range(0, len(rows), batch_size)
+        ]
+        return self._table(range(len(rows)), outputs)
+
+    def _serve(self, signature, rows):
+        (name,) = self.metadata["signatures"][signature]["inputs"]
+        outputs = self.signatures[signature](**{name: rows})
+        return outputs.get("probabilities", outputs.get("values")).numpy()
+
+    def _table(self, sources, outputs):
+        rows = np.concatenate(outputs) if outputs else []
+        return build_predictions(sources, rows, self.task, self.labels)
+
+    def _input_spec(self):
+        (spec,) = self.signatures[DEFAULT].structured_input_signature[1].values()
+        return spec
+
+    def _check_takes_files(self, files):
+        if "image_bytes" not in self.metadata["signatures"][DEFAULT]["inputs"]:
+            raise ValueError(
+                "`rows` must be arrays for a model of "
+                f"{self.metadata['channels']} channels, which no image file holds. "
+                f"Received: rows={files[:3]}. Pass (n, height, width, channels)."
+            )
+
+
+def _find_saved_model(path):
+    for folder in (Path(path, VERSION_FOLDER), Path(path)):
+        if (folder / "saved_model.pb").is_file():
+            return folder
+    raise ValueError(
+        "`path` must be a folder written by export_model. "
+        f"Received: path={str(path)!r}, where there is no {VERSION_FOLDER}/"
+        "saved_model.pb. Write one with tft.export_model(model, path)."
+    )
+
+
+def _read_metadata(path, folder, loaded):
+    beside = folder.parent / METADATA_FILE
+    try:
+        if folder.name == VERSION_FOLDER and beside.is_file():
+            metadata = json.loads(beside.read_text(encoding="utf-8"))
+        else:  # the version folder alone, as servers keep it
+            (text,) = loaded.signatures[METADATA]().values()
+            metadata = json.loads(text.numpy())
+        version = metadata["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            "`path` must be a folder written by export_model. "
+            f"Received: path={str(path)!r}, a SavedModel without readable metadata "
+            f"({error!r}). Load other SavedModels with tf.saved_model.load."
+        ) from None
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"`path` must be an export of format {FORMAT_VERSION} or older. "
+            f"Received: path={str(path)!r} of format {version}, written by tftransfer "
+            f"{metadata.get('tftransfer')}. Upgrade tftransfer."
+        )
+    return metadata
+
+
+def _are_files(rows):
+    is_list = isinstance(rows, (list, tuple)) and len(rows) > 0
+    return is_list and all(isinstance(row, (str, os.PathLike)) for row in rows)

@@ -1,0 +1,121 @@
+"""Rows on which an exported model is compared with the live one."""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.export.inputs import IMAGES, NUMBERS, TEXTS
+
+MOST_ROWS = 16
+MADE_SIZES = ((7, 5), (64, 64), (33, 47), (129, 200), (224, 224), (301, 150))
+MADE_TEXTS = (
+    "",
+    "good",
+    "A plain sentence, with a comma.",
+    "Ünïcode: 太陽",
+    "x " * 300,
+)
+FREE_LENGTH = 8
+
+
+def take_rows(examples, model_input):
+    """Take up to `MOST_ROWS` rows of a user's data, or make some.
+
+    Args:
+        examples: `tf.data.Dataset` of images or of `(image, label)`, batched or not;
+            array `(n, height, width, channels)`; list of arrays of any size; texts or
+            numbers for a model that takes those; `None` to make rows.
+        model_input: The `ModelInput` of the model.
+
+    Returns:
+        List of arrays without batch dimension: uint8 images (float pixels are rounded,
+        as files can hold nothing else), `str` or `bytes`, or numbers.
+
+    Raises:
+        TypeError: If `examples` is nothing to read rows from.
+        ValueError: If there is no row, or the rows do not fit the model.
+    """
+    if examples is None:
+        return make_rows(model_input)
+    rows = list(itertools.islice(_read_rows(examples, model_input), MOST_ROWS))
+    if not rows:
+        raise ValueError(
+            "`examples` must hold at least one row. Received: examples with 0 rows. "
+            "Pass some of the images the model was tested on, or leave it out."
+        )
+    if model_input.kind == IMAGES:
+        rows = [_to_pixels(row) for row in rows]
+    for row in rows:
+        _check_row(row, model_input)
+    return rows
+
+
+def make_rows(model_input):
+    """Make rows from a fixed seed: images of odd sizes, sentences or numbers."""
+    if model_input.kind == TEXTS:
+        texts = np.array(MADE_TEXTS, object)
+        return list(texts.reshape((-1, *model_input.shape[1:])))
+    rng = np.random.default_rng(0)
+    if model_input.kind == NUMBERS:
+        shape = [size or FREE_LENGTH for size in model_input.shape[1:]]
+        numbers = rng.normal(size=(len(MADE_SIZES), *shape))
+        return list(numbers.astype(model_input.dtype))
+    sizes = MADE_SIZES
+    if model_input.resizing is None:
+        sizes = ((64, 64),) * len(MADE_SIZES)
+    return [_make_image(rng, *size, model_input.channels) for size in sizes]
+
+
+def _make_image(rng, height, width, channels):
+    # Smooth shading with some noise on it: neither flat nor only noise.
+    shading = np.add.outer(np.linspace(0, 150, height), np.linspace(0, 60, width))
+    noise = rng.integers(0, 45, (height, width, channels))
+    return (shading[..., None] + noise).astype("uint8")
+
+
+def _read_rows(examples, model_input):
+    rank = len(model_input.shape)
+    if isinstance(examples, tf.data.Dataset):
+        for element in examples:
+            while isinstance(element, (tuple, list)):
+                element = element[0]
+            yield from _split(element.numpy(), rank)
+    elif hasattr(examples, "__array__"):
+        yield from _split(np.asarray(examples), rank)
+    elif isinstance(examples, (list, tuple)):
+        for row in examples:
+            yield np.asarray(row, object if isinstance(row, (str, bytes)) else None)
+    else:
+        raise TypeError(
+            "`examples` must be a tf.data.Dataset, an array or a list of arrays. "
+            f"Received: examples={examples!r} of type {type(examples).__name__}. "
+            "Pass for example the test dataset."
+        )
+
+
+def _split(array, rank):
+    """Return rows of a batch, or the one row that was not batched."""
+    array = np.asarray(array)
+    return array if array.ndim == rank else [array]
+
+
+def _to_pixels(image):
+    if image.dtype == np.uint8:
+        return image
+    return np.clip(np.rint(image.astype("float32")), 0, 255).astype("uint8")
+
+
+def _check_row(row, model_input):
+    wanted = model_input.shape[1:]
+    if model_input.kind == IMAGES:
+        wanted = (None, None, model_input.channels)
+    fits = np.ndim(row) == len(wanted) and all(
+        size in (None, given) for size, given in zip(wanted, np.shape(row), strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"`examples` must hold rows of shape {wanted}. "
+            f"Received: a row of shape {np.shape(row)}. "
+            "Pass what the model takes, for example the test dataset."
+        )

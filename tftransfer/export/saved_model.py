@@ -1,0 +1,234 @@
+"""SavedModels that serve exactly what was trained."""
+
+import datetime
+import json
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from tftransfer._version import __version__
+from tftransfer.export.inputs import read_input
+from tftransfer.export.parity import measure_parity
+from tftransfer.export.rows import take_rows
+from tftransfer.export.signatures import (
+    METADATA,
+    build_metadata_signature,
+    build_signatures,
+    write_signatures,
+)
+from tftransfer.tasks import infer_task
+from tftransfer.writing import check_free_space, check_may_write, replace_when_whole
+
+FORMAT_VERSION = 1
+VERSION_FOLDER, METADATA_FILE = "1", "metadata.json"
+
+
+def export_model(
+    model,
+    path,
+    *,
+    class_names=None,
+    examples=None,
+    overwrite=False,
+    task=None,
+    metadata=None,
+    verbose=True,
+):
+    """Write a model as a SavedModel that serves what was trained, and prove it.
+
+    Serving needs TensorFlow and nothing else: decoding, resizing, preprocessing and
+    the names of the classes are inside. Before the export gets its name a fresh
+    process loads it and its predictions are compared with the live model's.
+
+    `path/1` holds the SavedModel, `path/metadata.json` describes it. Signatures:
+
+    - `serving_default` takes `image_bytes`, strings `(n,)`: JPEG, PNG, BMP or GIF
+      (first frame) of any size, grey and RGBA too. A model of texts or numbers takes
+      those instead (`texts`, `inputs`).
+    - `serve_images` takes `images`, uint8 `(n, height, width, channels)` of any size.
+    - `metadata` takes nothing and returns `json`: metadata.json without the proof.
+
+    All return `probabilities` `(n, num_classes)` (two columns for a single logit) and,
+    of the most probable class, `class_id` `(n,)` and `label` `(n,)`; for several labels
+    at once the probabilities are independent; a regression returns `values`.
+
+    Args:
+        model: Functional or Sequential `keras.Model` with one input and one output, or
+            a `tft.AlignedModel`, whose `.model` is exported.
+        path: Folder to make, such as `"saved_models/cells"`.
+        class_names: Distinct names, one per class (two for a single logit), in the
+            order of the outputs; for a regression names of the values. `None` numbers
+            them.
+        examples: Real data for the comparison, as a `tf.data.Dataset`, array or list
+            of images; float pixels are rounded, since files hold whole numbers. `None`
+            makes some images of odd sizes.
+        overwrite: Whether an earlier export at `path` is replaced, once the new one is
+            whole.
+        task: One of `tasks.TASKS` where the model's loss does not tell.
+        metadata: Dictionary of your own, kept under `"metadata"`; JSON values.
+        verbose: Whether to print the outcome of the comparison.
+
+    Returns:
+        Dictionary, the content of `metadata.json`.
+
+    Raises:
+        ValueError: If the model, `class_names`, `examples` or `path` do not fit.
+        TypeError: If an argument is of a wrong kind.
+        RuntimeError: If live and exported model differ by more than 1e-4, or the
+            fresh process cannot serve; nothing is left behind.
+        OSError: If the disk is full; what stood at `path` is untouched.
+
+    Example:
+
+    >>> import tempfile
+    >>> inputs = keras.Input((None, None, 3))
+    >>> features = keras.layers.GlobalAveragePooling2D()(tft.build_resizing(8)(inputs))
+    >>> model = keras.Model(inputs, keras.layers.Dense(2)(features))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     about = export_model(
+    ...         model, f"{folder}/cells", task="classification",
+    ...         class_names=["good", "bad"], verbose=False,
+    ...     )
+    >>> about["parity"]["max_abs_difference"] < 1e-4
+    True
+
+    Reference:
+        [TensorFlow SavedModel](https://www.tensorflow.org/guide/saved_model)
+    """
+    plain = plain_model(model)
+    model_input = read_input(plain)
+    task = _read_task(model, plain, task)
+    class_names = check_class_names(class_names, task)
+    about = _describe(plain, model_input, task, class_names, metadata)
+    rows = take_rows(examples, model_input)
+    _check_path(path, overwrite, plain)
+    signatures = build_signatures(plain, model_input, task, class_names)
+    about["signatures"] = {name: each.describe() for name, each in signatures.items()}
+    signatures[METADATA] = build_metadata_signature(about)
+    try:
+        with replace_when_whole(path, overwrite) as folder:
+            saved_model = folder / VERSION_FOLDER
+            write_signatures(plain, signatures, saved_model)
+            parity = measure_parity(saved_model, rows, plain, model_input, task)
+            about["parity"] = parity
+            _write_json(folder / METADATA_FILE, about)
+    except (OSError, tf.errors.OpError) as error:
+        raise OSError(
+            "`path` must lie on a disk that takes the whole export. "
+            f"Received: path={str(path)!r}, and the writing failed: {error}. Nothing "
+            "half-written is left and an earlier export there is untouched. "
+            "Make room and try again."
+        ) from error
+    if verbose:
+        print(
+            f"Exported to {path}: differs from the live model by at most "
+            f"{parity['max_abs_difference']:.1e} on {parity['rows']} rows "
+            f"({parity['where']})."
+        )
+    return about
+
+
+def plain_model(model):
+    """Return the functional model inside a `tft.AlignedModel`, else `model` itself."""
+    inner = getattr(model, "model", None)
+    if not getattr(model, "inputs", None) and isinstance(inner, keras.Model):
+        return inner
+    return model
+
+
+def check_class_names(class_names, task):
+    """Return one name per class of `task`; numbers where `class_names` is `None`.
+
+    Raises:
+        TypeError: If `class_names` is no sequence of strings.
+        ValueError: If their count is wrong, or one is empty or used twice.
+    """
+    if class_names is None:
+        return [str(number) for number in range(task.num_classes)]
+    is_text = isinstance(class_names, (str, bytes))
+    names = None if is_text else list(class_names)
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            "`class_names` must be a list of strings. "
+            f"Received: class_names={class_names!r}. Pass dataset.class_names."
+        )
+    if len(names) != task.num_classes:
+        raise ValueError(
+            f"`class_names` must hold {task.num_classes} names, one per class of the "
+            f"model. Received: class_names={names}, which are {len(names)}. "
+            "Pass them in the order of the labels."
+        )
+    if len(set(names)) < len(names) or not all(name.strip() for name in names):
+        raise ValueError(
+            "`class_names` must be distinct and not empty. "
+            f"Received: class_names={names}. Give every class a name of its own."
+        )
+    return names
+
+
+def _read_task(model, plain, task):
+    if plain is model or plain.compiled:
+        return infer_task(plain, task)
+    # A model trained with alignment is compiled as a whole; the outputs are inside.
+    return infer_task(model, task, num_outputs=plain.output_shape[-1])
+
+
+def _describe(plain, model_input, task, class_names, metadata):
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "format": FORMAT_VERSION,
+        "tftransfer": __version__,
+        "keras": keras.__version__,
+        "tensorflow": tf.__version__,
+        "created": now.isoformat(timespec="seconds"),
+        "name": plain.name,
+        "task": task.name,
+        "class_names": class_names,
+        "input": model_input.kind,
+        "image_size": model_input.image_size and list(model_input.image_size),
+        "channels": model_input.channels,
+        "resizing": model_input.describe_resizing(),
+        "metadata": _check_metadata(metadata),
+    }
+
+
+def _check_metadata(metadata):
+    try:
+        is_json = isinstance({} if metadata is None else metadata, dict)
+        json.dumps(metadata)
+    except (TypeError, ValueError):
+        is_json = False
+    if not is_json:
+        raise TypeError(
+            "`metadata` must be a dictionary of plain JSON values. "
+            f"Received: metadata={metadata!r}. Turn arrays into lists of numbers."
+        )
+    return metadata or {}
+
+
+def _check_path(path, overwrite, plain):
+    check_may_write(path, overwrite)
+    folder = Path(path)
+    if folder.exists() and not is_export(folder) and not _is_empty(folder):
+        raise ValueError(
+            "`path` must be new or an earlier export, so that nothing else is lost. "
+            f"Received: path={str(path)!r}, which is something else. "
+            "Choose another path."
+        )
+    check_free_space(path, sum(weight.numpy().nbytes for weight in plain.weights))
+
+
+def is_export(folder):
+    """Whether `folder` holds what `export_model` writes."""
+    model = Path(folder, VERSION_FOLDER, "saved_model.pb")
+    return model.is_file() and Path(folder, METADATA_FILE).is_file()
+
+
+def _is_empty(folder):
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _write_json(path, content):
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")

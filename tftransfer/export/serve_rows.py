@@ -1,0 +1,36 @@
+"""Run as a script: serve rows from a SavedModel with TensorFlow and nothing else.
+
+Usage: `python serve_rows.py SAVED_MODEL FOLDER`. FOLDER holds `calls.json`, a list of
+`{"signature", "input", "dtype", "file"}`, and the serialized tensors it names; the
+outputs of call 0 are written to `0.npz`, and so on.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+BLOCKED = ("keras", "tf_keras", "tftransfer")
+
+
+def main(saved_model, folder):
+    """Serve every call listed in `folder` and write the outputs beside it."""
+    for package in BLOCKED:
+        sys.modules[package] = None  # an import of it fails: a server has none
+
+    import numpy as np
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(saved_model).signatures
+    calls = json.loads(Path(folder, "calls.json").read_text(encoding="utf-8"))
+    for number, call in enumerate(calls):
+        stored = tf.io.read_file(str(Path(folder, call["file"])))
+        rows = tf.io.parse_tensor(stored, call["dtype"])
+        outputs = signatures[call["signature"]](**{call["input"]: rows})
+        arrays = {name: value.numpy() for name, value in outputs.items()}
+        if "label" in arrays:
+            arrays["label"] = np.array([text.decode() for text in arrays["label"]], "U")
+        np.savez(Path(folder, f"{number}.npz"), **arrays)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
