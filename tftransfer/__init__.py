@@ -8,19 +8,44 @@ import importlib
 
 from tftransfer._version import __version__
 
-_HOMES = {  # public name -> module that defines it
-    "Alignment": "tftransfer.alignment.layer",
-    "AlignedModel": "tftransfer.models",
-    "Backbone": "tftransfer.backbones.catalog",
-    "CORAL": "tftransfer.alignment.coral",
-    "MMD": "tftransfer.alignment.mmd",
-    "build_resizing": "tftransfer.resizing",
-    "build_transfer_model": "tftransfer.models",
-    "coral_loss": "tftransfer.alignment.coral",
-    "decode_image": "tftransfer.decoding",
-    "load_backbone": "tftransfer.backbones.catalog",
-    "load_model": "tftransfer.models",
-    "mmd_loss": "tftransfer.alignment.mmd",
+_HOMES = {  # public name -> module of the package that defines it
+    "AlignedModel": "models",
+    "Alignment": "alignment.layer",
+    "Backbone": "backbones.catalog",
+    "CORAL": "alignment.coral",
+    "ELPV_LICENSE": "data.elpv",
+    "Evaluation": "evaluation.result",
+    "HubLayer": "backbones.hub_layer",
+    "MMD": "alignment.mmd",
+    "Stage": "training.stages",
+    "build_resizing": "resizing",
+    "build_transfer_model": "models",
+    "check_leakage": "data.leakage",
+    "choose_examples": "report.examples",
+    "coral_loss": "alignment.coral",
+    "decode_image": "decoding",
+    "describe_trainable": "freezing.description",
+    "evaluate": "evaluation.evaluate",
+    "evaluate_predictions": "evaluation.predictions",
+    "export_model": "export.saved_model",
+    "fine_tune": "training.fine_tune",
+    "list_backbones": "backbones.listing",
+    "load_backbone": "backbones.catalog",
+    "load_classifier": "backbones.packaged",
+    "load_elpv": "data.elpv",
+    "load_exported": "export.inference",
+    "load_folder": "data.folders",
+    "load_model": "models",
+    "load_table": "data.tables",
+    "load_tfds": "data.tfds",
+    "mmd_loss": "alignment.mmd",
+    "pair_domains": "data.domains",
+    "plot_confusion": "report.confusion",
+    "plot_examples": "report.examples",
+    "plot_history": "report.history",
+    "read_elpv": "data.elpv",
+    "set_trainable_depth": "freezing.depth",
+    "split_elpv": "data.elpv",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]
@@ -29,7 +54,7 @@ __all__ = ["__version__", *sorted(_HOMES)]
 def __getattr__(name):
     if name not in _HOMES:
         raise AttributeError(f"module 'tftransfer' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(f"tftransfer.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -9,7 +9,7 @@ from tftransfer.backbones import packaged
 from tftransfer.backbones.packaged import (
     PACKAGED,
     build_packaged,
-    load_packaged_classifier,
+    load_classifier,
     packaged_weights_path,
 )
 
@@ -54,7 +54,7 @@ def test_features_equal_the_pytorch_implementation(name):
 
 def test_classifier_knows_the_sample_photographs():
     palace, flower = load_sample_images().images
-    model = load_packaged_classifier("efficientnet_lite0")
+    model = load_classifier("pip:efficientnet_lite0")
     # ImageNet classes: 442 bell cote, 985 daisy.
     assert model.predict(palace[None], verbose=0).argmax() == 442
     assert model.predict(flower[None], verbose=0).argmax() == 985
@@ -130,3 +130,8 @@ def test_the_saved_file_loads_with_stock_layers_only(tmp_path):
     np.testing.assert_allclose(
         again.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-6
     )
+
+
+def test_other_classifiers_are_refused():
+    with pytest.raises(ValueError, match="Received: handle='keras:VGG16'"):
+        load_classifier("keras:VGG16")

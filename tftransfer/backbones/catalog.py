@@ -32,6 +32,14 @@ class Backbone:
     options: dict
 
     @property
+    def image_size(self):
+        """`(height, width)` that images are resized to, or `None` for other inputs."""
+        for layer in self.model.layers:
+            if isinstance(layer, keras.layers.Resizing):
+                return (layer.height, layer.width)
+        return None
+
+    @property
     def features(self):
         """Keras tensor `(batch, width)`, the pooled features."""
         return self.model.output

@@ -72,12 +72,12 @@ def build_packaged(
     return model
 
 
-def load_packaged_classifier(name, *, image_size=None):
+def load_classifier(handle, *, image_size=None):
     """Load a packaged network together with its ImageNet top.
 
     Args:
-        name: One of `PACKAGED`.
-        image_size: As for `build_packaged`.
+        handle: `"pip:"` and one of `PACKAGED`, such as `"pip:efficientnet_lite0"`.
+        image_size: `(height, width)` in pixels; `None` takes the size of training.
 
     Returns:
         Functional `keras.Model`: raw pixels 0..255 to logits `(batch, 1000)`, in the
@@ -86,7 +86,15 @@ def load_packaged_classifier(name, *, image_size=None):
     Raises:
         ValueError: If an argument is not acceptable.
         ImportError: If the pip package is not installed.
+
+    Example:
+
+    >>> tft.load_classifier("pip:efficientnet_lite0").output_shape
+    (None, 1000)
     """
+    advice = "The networks of keras.applications have their top with include_top=True."
+    check_choice("handle", handle, [f"pip:{name}" for name in PACKAGED], advice)
+    name = handle.removeprefix("pip:")
     images, x = _apply_backbone(name, image_size, 3, "bilinear", False)
     features = layers.GlobalAveragePooling2D(name="features")(x)
     logits = layers.Dense(NUM_IMAGENET_CLASSES, name="logits")(features)

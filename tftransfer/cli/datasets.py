@@ -1,0 +1,100 @@
+"""The words that name data on the command line, and what they load."""
+
+import pathlib
+
+import tftransfer as tft
+
+SOURCES = (
+    "a folder with one directory of images per class (or train/, validation/, test/), "
+    "a CSV file with image paths and labels, or the name of a TFDS dataset"
+)
+
+
+def add_data_arguments(parser):
+    """Add the data and how to read it to the parser of a command."""
+    parser.add_argument("data", metavar="DATA", help=SOURCES)
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--image-size",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="height and width, or one number for a square (default: the model's)",
+    )
+    group.add_argument("--batch-size", type=int, default=32, metavar="N")
+    group.add_argument(
+        "--splits",
+        help='TFDS splits, such as "train[:90%%],train[90%%:],test"',
+    )
+    group.add_argument("--data-dir", help="where prepared TFDS datasets lie")
+    group.add_argument("--image-column", default="image", help="of a CSV file")
+    group.add_argument(
+        "--label-columns", default="label", help="of a CSV file, separated by commas"
+    )
+    group.add_argument(
+        "--skip-corrupt",
+        action="store_true",
+        help="leave out files that are no images instead of stopping",
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="N")
+
+
+def load_datasets(arguments, image_size, *, default_splits, task=None, **options):
+    """Load what the arguments name.
+
+    Args:
+        arguments: Parsed arguments, with those of `add_data_arguments`.
+        image_size: `(height, width)`.
+        default_splits: TFDS splits where none were asked for, a list.
+        task: Task of the labels in a CSV file; `None` lets the loader tell.
+        **options: Further options of the loaders, such as `augment`.
+
+    Returns:
+        List of datasets: train, then what there is of validation and test.
+    """
+    path = pathlib.Path(arguments.data)
+    common = {
+        "image_size": image_size,
+        "batch_size": arguments.batch_size,
+        "seed": arguments.seed,
+        **options,
+    }
+    on_corrupt = "skip" if arguments.skip_corrupt else "error"
+    if path.suffix == ".csv":
+        columns = arguments.label_columns.split(",")
+        return tft.load_table(
+            path,
+            arguments.image_column,
+            columns[0] if len(columns) == 1 else columns,
+            task=task,
+            on_corrupt=on_corrupt,
+            **common,
+        )
+    if path.is_dir():
+        return tft.load_folder(path, on_corrupt=on_corrupt, **common)
+    _check_is_name(arguments.data)
+    common.pop("validation_fraction", None)
+    common.pop("class_names", None)
+    splits = arguments.splits.split(",") if arguments.splits else default_splits
+    return tft.load_tfds(arguments.data, splits, data_dir=arguments.data_dir, **common)
+
+
+def read_image_size(arguments):
+    """Return `--image-size` as `(height, width)`, or `None` where it was left out."""
+    size = arguments.image_size
+    if size is None:
+        return None
+    if len(size) > 2:
+        raise ValueError(
+            f"`--image-size` must be one or two numbers. Received: {size}. "
+            "Write for example --image-size 224 224."
+        )
+    return tuple(size) if len(size) == 2 else (size[0], size[0])
+
+
+def _check_is_name(data):
+    if "/" in data and not data.replace("/", "").replace("_", "").isalnum():
+        raise ValueError(
+            f"`DATA` must be {SOURCES}. Received: {data!r}, which is no folder. "
+            "Check the path."
+        )

@@ -1,0 +1,93 @@
+"""The command `tftransfer`: reads the line, runs one command, turns errors to codes."""
+
+import argparse
+import os
+import sys
+import traceback
+
+from tftransfer._version import __version__
+from tftransfer.cli import backbones, demo, evaluate, export, predict, train
+
+_COMMANDS = {
+    "demo": demo,
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+    "backbones": backbones,
+}
+_MISTAKES = (ValueError, TypeError, ImportError, OSError)
+_EXAMPLES = """\
+examples:
+  tftransfer demo
+  tftransfer train photos/ --output saved_models/photos
+  tftransfer predict saved_models/photos new/*.jpg
+  tftransfer backbones --local
+
+exit codes: 0 well, 2 a mistake in what was asked (one line says which), 1 otherwise
+"""
+
+
+def main(arguments=None):
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: List of words after `tftransfer`; `None` takes those of the process.
+
+    Returns:
+        0 if all went well, 2 for a user's mistake, 1 otherwise.
+    """
+    # Has to be set before TensorFlow is imported: its start is of no use to a user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    parsed = _build_parser().parse_args(arguments)
+    try:
+        _COMMANDS[parsed.command].run(parsed)
+    except KeyboardInterrupt:
+        print("tftransfer: interrupted, nothing half-written is left", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except _MISTAKES as error:
+        if not _is_ours(error):
+            traceback.print_exc()
+            return 1
+        print(f"tftransfer: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _build_parser():
+    parser = argparse.ArgumentParser(
+        prog="tftransfer",
+        description="Adapt a pretrained network to your data and serve it.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.__doc__,
+            epilog=module.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+    return parser
+
+
+def _is_ours(error):
+    """Whether our own check raised it: then the user can mend it, else we must."""
+    last = error.__traceback__
+    while last.tb_next is not None:
+        last = last.tb_next
+    return last.tb_frame.f_globals.get("__name__", "").startswith("tftransfer.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""What a training run leaves behind: one folder, complete or not there at all."""
+
+import importlib.util
+import json
+
+import tftransfer as tft
+from tftransfer.writing import replace_when_whole
+
+_SHOWN = 8  # right and wrong images in examples.png
+
+
+def write_results(model, path, *, history, evaluation, dataset, overwrite, metadata):
+    """Write the export, the Keras file, the figures and the numbers of a run.
+
+    Args:
+        model: The trained model.
+        path: Folder to write.
+        history: What `fine_tune` returned.
+        evaluation: The `Evaluation` on `dataset`.
+        dataset: The data that was evaluated, in a fixed order.
+        overwrite: Whether an existing folder is replaced.
+        metadata: Dictionary kept in the export.
+
+    Returns:
+        Dictionary, the content of `metadata.json`.
+    """
+    with replace_when_whole(path, overwrite=overwrite) as folder:
+        about = tft.export_model(
+            model,
+            folder,
+            class_names=list(evaluation.class_names),
+            examples=dataset.take(1),
+            metadata=metadata,
+            verbose=False,
+        )
+        model.save(folder / "model.keras")
+        evaluation.save(folder / "evaluation.json")
+        curves = {
+            name: [float(value) for value in values]
+            for name, values in history.history.items()
+        }
+        (folder / "history.json").write_text(json.dumps(curves, indent=2))
+        if importlib.util.find_spec("matplotlib") is not None:
+            _draw(folder, history, evaluation, dataset)
+    return about
+
+
+def _draw(folder, history, evaluation, dataset):
+    tft.plot_history(history, folder / "history.png")
+    if evaluation.task != "classification":
+        return
+    tft.plot_confusion(evaluation, folder / "confusion.png")
+    right, wrong = tft.choose_examples(
+        evaluation.labels, evaluation.probabilities, _SHOWN
+    )
+    images = _pick(dataset, {*right, *wrong})
+    tft.plot_examples(images, evaluation, folder / "examples.png", num_examples=_SHOWN)
+
+
+def _pick(dataset, rows):
+    images, row = {}, 0
+    for batch, _ in dataset.as_numpy_iterator():
+        images.update({row + i: batch[i] for i in range(len(batch)) if row + i in rows})
+        row += len(batch)
+    return images

@@ -1,0 +1,122 @@
+"""Train a model on your data: a new head first, then more of the backbone if asked."""
+
+import tftransfer as tft
+from tftransfer.cli.datasets import add_data_arguments, load_datasets, read_image_size
+from tftransfer.cli.results import write_results
+from tftransfer.writing import check_may_write
+
+HELP = "train, evaluate and export a model on your data"
+EXAMPLES = """\
+examples:
+  tftransfer train photos/ --output saved_models/photos
+  tftransfer train cifar10 --splits "train[:90%],train[90%:],test" --data-dir data \\
+      --image-size 224 --epochs 3 --trainable-depth 0.3 --output saved_models/cifar10
+  tftransfer train cells.csv --image-column file --label-columns crack,finger \\
+      --backbone keras:ResNet50 --weights resnet50_notop.h5 --output saved_models/cells
+"""
+_DEFAULT_SPLITS = ["train[:90%]", "train[90%:]", "test"]
+
+
+def add_arguments(parser):
+    """Add the arguments of this command."""
+    add_data_arguments(parser)
+    parser.add_argument("--output", required=True, help="folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace the output")
+    group = parser.add_argument_group("model")
+    group.add_argument("--backbone", default="pip:efficientnet_lite0", metavar="HANDLE")
+    group.add_argument("--weights", default="imagenet", help="imagenet, none or a file")
+    group.add_argument("--head", default="linear", help="linear, mlp, conv_transpose")
+    group.add_argument("--dropout", type=float, default=0.0, metavar="SHARE")
+    group.add_argument(
+        "--task", choices=["classification", "multi_label", "regression"]
+    )
+    group = parser.add_argument_group("training")
+    group.add_argument("--frozen-epochs", type=int, default=5, metavar="N")
+    group.add_argument(
+        "--epochs", type=int, default=0, metavar="N", help="after the frozen ones"
+    )
+    group.add_argument(
+        "--trainable-depth", default="0.3", help="of these epochs: 3, 0.3, all, a name"
+    )
+    group.add_argument("--learning-rate", type=float, metavar="RATE")
+    group.add_argument(
+        "--augment", default="", help="separated by commas, such as flip,rotate90"
+    )
+    group.add_argument(
+        "--validation-fraction", type=float, default=0.2, metavar="SHARE"
+    )
+
+
+def run(arguments):
+    """Run the command."""
+    check_may_write(arguments.output, arguments.overwrite)
+    weights = None if arguments.weights == "none" else arguments.weights
+    backbone = tft.load_backbone(
+        arguments.backbone, weights=weights, image_size=read_image_size(arguments)
+    )
+    train, *held_out = load_datasets(
+        arguments,
+        backbone.image_size,
+        default_splits=_DEFAULT_SPLITS,
+        task=arguments.task,
+        augment=tuple(filter(None, arguments.augment.split(","))),
+        validation_fraction=arguments.validation_fraction,
+    )
+    validation, test = _name_held_out(held_out)
+    model = tft.build_transfer_model(
+        backbone,
+        num_classes=len(train.class_names),
+        task=arguments.task or _tell_task(train),
+        head=arguments.head,
+        dropout=arguments.dropout,
+        seed=arguments.seed,
+    )
+    history = tft.fine_tune(
+        model,
+        train,
+        validation_data=validation,
+        frozen_epochs=arguments.frozen_epochs,
+        epochs=arguments.epochs,
+        trainable_depth=_read_depth(arguments.trainable_depth),
+        learning_rate=arguments.learning_rate or "auto",
+        seed=arguments.seed,
+    )
+    name = "test" if test is not validation else "validation"
+    evaluation = tft.evaluate(model, test, class_names=train.class_names)
+    print(f"\nOn the {name} data:\n{evaluation}\n")
+    write_results(
+        model,
+        arguments.output,
+        history=history,
+        evaluation=evaluation,
+        dataset=test,
+        overwrite=arguments.overwrite,
+        metadata={"data": arguments.data, "backbone": arguments.backbone},
+    )
+    print(f"Written to {arguments.output}. Next:")
+    print(f"  tftransfer predict {arguments.output} IMAGE ...")
+
+
+def _name_held_out(held_out):
+    """Return validation and test; one part serves as both where there is one only."""
+    if not held_out:
+        raise ValueError(
+            "`DATA` must leave something to evaluate on. Received: training data only. "
+            "Give --validation-fraction above 0 or name more --splits."
+        )
+    return held_out[0], held_out[-1]
+
+
+def _tell_task(dataset):
+    labels = dataset.element_spec[1]
+    return "multi_label" if len(labels.shape) == 2 else "classification"
+
+
+def _read_depth(text):
+    """Read "3" as blocks, "0.3" as a share; anything else is a name."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
