@@ -1,0 +1,223 @@
+"""Blocks of a network: the pieces that `trainable_depth` counts."""
+
+import collections
+import dataclasses
+import math
+
+import keras
+
+from tftransfer.freezing.graph import (
+    cut_positions,
+    graph_of,
+    leaf_layers,
+    list_calls,
+)
+from tftransfer.freezing.naming import block_name
+
+FEATURES = "features"
+_NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+)
+_POOLINGS = (
+    keras.layers.Flatten,
+    keras.layers.GlobalAveragePooling1D,
+    keras.layers.GlobalAveragePooling2D,
+    keras.layers.GlobalAveragePooling3D,
+    keras.layers.GlobalMaxPooling1D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.GlobalMaxPooling3D,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A piece of a backbone that is frozen or trained as a whole.
+
+    Attributes:
+        name: What its layers' names have in common, unique in the model.
+        layers: Its Keras layers, from input to output.
+        variables: For a part of a SavedModel its variables, otherwise `None`.
+        num_parameters: Number of weights, as `model.count_params()` counts them.
+    """
+
+    name: str
+    layers: tuple
+    variables: tuple | None
+    num_parameters: int
+
+
+def model_blocks(model):
+    """List the blocks of a model's backbone, from input to output.
+
+    A block is the segment between two consecutive single-tensor cuts of the graph, so
+    that a frozen part is always a whole prefix of the network. Then:
+
+    - neighbors whose layers share one family name make one block: VGG's
+      `block5_conv1` to `block5_conv3` are `block5`, `stem_conv` and `stem_bn` are
+      `stem`;
+    - a normalization alone belongs to the block below it;
+    - what has no weights joins its neighbor below (at the input the one above).
+
+    The name is what the layers' names have in common up to the last word `block`,
+    `cell` or `expanded_conv` with its number, otherwise without words such as `conv`
+    or `bn`. NASNet passes two tensors from cell to cell and so has almost no cuts:
+    nearly all of it is one block, which `set_trainable_depth` can open from a layer's
+    name.
+
+    The head is what lies above the layer named `features`; in other models what lies
+    above the last global pooling or Flatten that has weights above it, and where there
+    is none, the last layers with weights. Nested models are entered. A layer with an
+    attribute `variable_blocks` (list of `(name, variables)`, as for a SavedModel)
+    gives one block for each entry.
+
+    Args:
+        model: Functional or Sequential model, or a wrapper that has one as `.model`.
+
+    Returns:
+        List of `Block`, from input to output.
+
+    Raises:
+        ValueError: If `model` has no graph.
+
+    Example:
+
+    >>> model = keras.applications.VGG16(weights=None, input_shape=(32, 32, 3),
+    ...     include_top=False, pooling="avg")
+    >>> [block.name for block in model_blocks(model)]
+    ['block1', 'block2', 'block3', 'block4', 'block5']
+    """
+    return split_model(model)[0]
+
+
+def split_model(model):
+    """Return the blocks of the backbone and the list of the head's layers."""
+    calls, outputs = list_calls(graph_of(model))
+    backbone, head = _split_calls(calls, outputs)
+    ends = [i for i in cut_positions(backbone + head, outputs) if i < len(backbone)]
+    segments, taken = [], set()
+    for start, end in zip([0, *(i + 1 for i in ends)], [*ends, None], strict=True):
+        stop = len(backbone) if end is None else end + 1
+        # A layer used twice belongs to its first place: frozen there, frozen for all.
+        fresh = [x for x in leaf_layers(backbone[start:stop]) if id(x) not in taken]
+        taken.update(map(id, fresh))
+        segments += _segments_of(fresh)
+    blocks = _unique_names([_block_of(segment) for segment in _merge(segments)])
+    return blocks, [x for x in leaf_layers(head) if id(x) not in taken]
+
+
+@dataclasses.dataclass
+class _Segment:
+    layers: list
+    name: str
+    variables: tuple | None = None
+
+    @property
+    def num_parameters(self):
+        if self.variables is not None:
+            return sum(math.prod(variable.shape) for variable in self.variables)
+        return sum(layer.count_params() for layer in self.layers if _learns(layer))
+
+    @property
+    def is_normalization(self):
+        weighted = [layer for layer in self.layers if layer.weights]
+        return bool(weighted) and all(isinstance(x, _NORMALIZATIONS) for x in weighted)
+
+
+def _learns(layer):
+    # The mean and variance of this layer are preprocessing, never learned by `fit`.
+    return not isinstance(layer, keras.layers.Normalization)
+
+
+def _segments_of(layers):
+    plain = [x for x in layers if not getattr(x, "variable_blocks", None)]
+    segments = [_Segment(plain, block_name(plain))] if plain else []
+    for layer in layers:
+        segments += [
+            _Segment([layer], name, tuple(variables))
+            for name, variables in getattr(layer, "variable_blocks", None) or ()
+        ]
+    return segments
+
+
+def _merge(segments):
+    """Join what has no weights, then neighbors of one family, then normalizations."""
+    segments = _join_below(segments, lambda below, this: not this.num_parameters)
+    if len(segments) > 1 and not segments[0].num_parameters:
+        first = segments.pop(0)
+        segments[0].layers = first.layers + segments[0].layers
+    segments = _join_below(segments, lambda below, this: this.name == below.name)
+    segments = _join_below(segments, lambda below, this: this.is_normalization)
+    return [segment for segment in segments if segment.num_parameters]
+
+
+def _join_below(segments, belongs):
+    joined = []
+    for segment in segments:
+        below = joined[-1] if joined else None
+        plain = below and below.variables is None and segment.variables is None
+        if plain and belongs(below, segment):
+            below.layers += segment.layers
+        else:
+            joined.append(segment)
+    return joined
+
+
+def _block_of(segment):
+    layers = tuple(segment.layers)
+    return Block(segment.name, layers, segment.variables, segment.num_parameters)
+
+
+def _unique_names(blocks):
+    counts, unique = collections.Counter(), []
+    for block in blocks:
+        counts[block.name] += 1
+        count = counts[block.name]
+        name = block.name if count == 1 else f"{block.name}#{count}"
+        unique.append(dataclasses.replace(block, name=name))
+    return unique
+
+
+def _split_calls(calls, outputs):
+    """Split into backbone and head, the backbone closed against the input."""
+    named = [call for call in calls if call.operation.name == FEATURES]
+    if named:
+        top = named[-1:]
+    else:
+        top = _last_pooling(calls, outputs) or _below_last_weights(calls)
+    wanted, backbone = {key for call in top for key in call.outputs}, set()
+    for call in reversed(calls):
+        if wanted & set(call.outputs):
+            backbone.add(id(call))
+            wanted |= set(call.inputs)
+    return (
+        [call for call in calls if id(call) in backbone],
+        [call for call in calls if id(call) not in backbone],
+    )
+
+
+def _last_pooling(calls, outputs):
+    poolings = [
+        index
+        for index in cut_positions(calls, outputs)
+        if isinstance(calls[index].operation, _POOLINGS)
+    ]
+    followed = [i for i in poolings if any(map(_has_weights, calls[i + 1 :]))]
+    return [calls[index] for index in (followed or poolings)[-1:]]
+
+
+def _has_weights(call):
+    return bool(getattr(call.operation, "weights", None)) and _learns(call.operation)
+
+
+def _below_last_weights(calls):
+    """Calls that feed the last layers with weights, those with no others above."""
+    above, feeding = set(), []
+    for call in reversed(calls):
+        has_weights_above = bool(above & set(call.outputs))
+        if has_weights_above or _has_weights(call):
+            above |= set(call.inputs)
+        if has_weights_above:
+            feeding.append(call)
+    return feeding

@@ -1,0 +1,176 @@
+"""How much of a network learns, counted from its output."""
+
+import numbers
+
+from tftransfer.checks import check_choice, did_you_mean
+from tftransfer.freezing.batch_norm import POLICIES, apply_batch_norm
+from tftransfer.freezing.blocks import split_model
+from tftransfer.freezing.graph import graph_of, nested_models
+from tftransfer.freezing.recompiling import recompile
+
+
+def set_trainable_depth(model, depth, batch_norm="inference"):
+    """Choose how much of a model's backbone learns, counted from the output.
+
+    Works on any functional or Sequential Keras model, may be called again at any time
+    in either direction, and compiles a compiled model again with its own optimizer
+    class and configuration, loss and metrics: Keras would go on training the old
+    choice without a word. The optimizer starts anew (its moments are gone). The head
+    always learns; see `model_blocks` for blocks and for where the head begins.
+
+    BatchNormalization in the frozen part always runs in inference mode. A `.keras`
+    file keeps `layer.trainable` but not the single variables that
+    `batch_norm="inference"` leaves free, nor those of a partly open SavedModel: call
+    this function again after loading.
+
+    Args:
+        model: Functional or Sequential model, or a wrapper that has one as `.model`.
+        depth: `0` freezes the backbone; an `int` n opens the last n blocks; a `float`
+            in (0, 1] the last blocks that together hold at least this fraction of the
+            backbone's parameters; a block's or layer's name everything from there up;
+            `"all"` everything; `None` changes nothing at all.
+        batch_norm: BatchNormalization in the open part of the backbone: `"inference"`
+            (statistics fixed, scale and offset learn), `"frozen"` (nothing moves) or
+            `"train"` (batch statistics, as in training from scratch).
+
+    Raises:
+        ValueError: If the model has no graph, there are fewer blocks than `depth`, the
+            fraction is outside (0, 1], or a name or policy is unknown.
+        TypeError: If `depth` is of another type, a `bool` included.
+
+    Example:
+
+    >>> model = keras.applications.MobileNetV2(weights=None, alpha=0.35)
+    >>> tft.set_trainable_depth(model, "block_15")
+    >>> model.get_layer("block_14_expand").trainable
+    False
+    >>> model.get_layer("block_15_expand").trainable
+    True
+
+    Reference:
+        [Transfer learning guide](https://keras.io/guides/transfer_learning/), on
+        BatchNormalization during fine-tuning.
+    """
+    if change_flags(model, depth, batch_norm):
+        recompile(model)
+
+
+def change_flags(model, depth, batch_norm):
+    """Set the trainable flags for a depth without compiling.
+
+    Returns:
+        Whether anything was set: not for `depth=None`.
+    """
+    check_choice("batch_norm", batch_norm, POLICIES)
+    if depth is None:
+        return False
+    blocks, _ = split_model(model)
+    first, start = _first_open(blocks, depth)
+    # Everything first, then what stays frozen: a parent's flag overwrites its children.
+    model.trainable = True
+    graph_of(model).trainable = True
+    for index, block in enumerate(blocks):
+        if block.variables is None:
+            is_open = index >= first
+            opened = block.layers[start if index == first else 0 :] if is_open else ()
+            _set_layers(block, opened, batch_norm)
+    _set_variables(blocks, first)
+    for nested in nested_models(graph_of(model)):
+        if nested.weights and not any(x.trainable for x in nested.weights):
+            nested.trainable = False
+    return True
+
+
+def is_backbone_frozen(model):
+    """Whether no weight of the backbone learns."""
+    blocks, _ = split_model(model)
+    return not any(
+        variable.trainable for block in blocks for variable in block_variables(block)
+    )
+
+
+def block_variables(block):
+    """All weights of a block."""
+    if block.variables is not None:
+        return list(block.variables)
+    return [weight for layer in block.layers for weight in layer.weights]
+
+
+def _set_layers(block, opened, batch_norm):
+    open_ids = set(map(id, opened))
+    for layer in block.layers:
+        layer.trainable = id(layer) in open_ids
+    for layer in opened:
+        apply_batch_norm(layer, batch_norm)
+
+
+def _set_variables(blocks, first):
+    """Open the blocks of SavedModel layers variable by variable."""
+    of_variables = [(i, x) for i, x in enumerate(blocks) if x.variables is not None]
+    open_layers = {id(x.layers[0]) for i, x in of_variables if i >= first}
+    for _, block in of_variables:
+        block.layers[0].trainable = id(block.layers[0]) in open_layers
+    for index, block in of_variables:
+        for variable in block.variables:
+            variable.trainable = index >= first
+
+
+def _first_open(blocks, depth):
+    """Index of the first open block, and of its first open layer."""
+    if isinstance(depth, str):
+        return _named(blocks, depth)
+    if isinstance(depth, numbers.Integral) and not isinstance(depth, bool):
+        return _counted(blocks, int(depth)), 0
+    if isinstance(depth, numbers.Real) and not isinstance(depth, bool):
+        return _fraction(blocks, float(depth)), 0
+    raise TypeError(
+        "`trainable_depth` must be an int (blocks), a float in (0, 1] (fraction of the "
+        'parameters), the name of a block or layer, "all" or None. Received: '
+        f"trainable_depth={depth!r} of type {type(depth).__name__}. Pass 0 to freeze "
+        'the backbone, "all" to train it.'
+    )
+
+
+def _counted(blocks, depth):
+    if not 0 <= depth <= len(blocks):
+        raise ValueError(
+            "`trainable_depth` given as an int must be a number of blocks from 0 to "
+            f"{len(blocks)}, which is all this backbone has. Received: "
+            f"trainable_depth={depth}. describe_trainable(model) lists the blocks; "
+            'pass "all" to train everything.'
+        )
+    return len(blocks) - depth
+
+
+def _fraction(blocks, fraction):
+    if not 0 < fraction <= 1:
+        raise ValueError(
+            "`trainable_depth` given as a float must be a fraction in (0, 1] of the "
+            f"backbone's parameters. Received: trainable_depth={fraction}. Pass the "
+            "int 0 to freeze the backbone, or an int for a number of blocks."
+        )
+    wanted = fraction * sum(block.num_parameters for block in blocks)
+    opened = 0
+    for index in reversed(range(len(blocks))):
+        opened += blocks[index].num_parameters
+        if opened >= wanted:
+            return index
+    return 0
+
+
+def _named(blocks, name):
+    if name == "all":
+        return 0, 0
+    places = {block.name: (index, 0) for index, block in enumerate(blocks)}
+    for index, block in enumerate(blocks):
+        for position, layer in enumerate(block.layers):
+            places.setdefault(layer.name, (index, position))
+    if name not in places:
+        hint = did_you_mean(name, places)
+        names = ", ".join(block.name for block in blocks[-6:])
+        raise ValueError(
+            "`trainable_depth` given as a name must be a block or layer of the "
+            f"backbone. Received: trainable_depth={name!r}. {hint} The last blocks "
+            f"are: {names}. The head always learns."
+        )
+    return places[name]

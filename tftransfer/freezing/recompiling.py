@@ -1,0 +1,83 @@
+"""Compile a model again as it was, so that a change of trainable weights counts."""
+
+import keras
+
+_RATE = "learning_rate"
+
+
+def recompile(model, *, learning_rate=None):
+    """Compile a compiled model, and compiled models in it, again as they were.
+
+    Each gets a new optimizer of the same class and configuration, built on the weights
+    that learn now, and its own loss, loss weights, metrics, `run_eagerly`,
+    `steps_per_execution` and `jit_compile`, custom objects included. What was never
+    compiled stays so.
+
+    Args:
+        model: `keras.Model`.
+        learning_rate: Rate or `LearningRateSchedule` of the new optimizer of `model`;
+            `None` keeps the current one.
+
+    Raises:
+        ValueError: If the optimizer has no single learning rate that could be set.
+    """
+    for layer in model._flatten_layers():
+        if layer is model or (isinstance(layer, keras.Model) and layer.compiled):
+            _compile_again(layer, learning_rate if layer is model else None)
+
+
+def _compile_again(model, learning_rate):
+    if not model.compiled:
+        return
+    arguments = dict(model._compile_config.config)
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    if arguments["optimizer"] is not None:
+        arguments["optimizer"] = renew_optimizer(arguments["optimizer"], learning_rate)
+    # The base class: what an overridden `compile` took besides stays on the model.
+    keras.Model.compile(model, **arguments, auto_scale_loss=scaled)
+    if model.optimizer is not None and model.trainable_variables:
+        # Keras could not load a file saved with an optimizer that is not built.
+        model.optimizer.build(model.trainable_variables)
+
+
+def renew_optimizer(optimizer, learning_rate=None):
+    """Make an optimizer of the same class and configuration, without state.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`.
+        learning_rate: Another rate or schedule; `None` keeps the current one.
+
+    Returns:
+        A new optimizer.
+
+    Raises:
+        ValueError: If `learning_rate` is given and the optimizer takes none.
+    """
+    config = optimizer.get_config()
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        del config["inner_optimizer"]
+        inner = renew_optimizer(optimizer.inner_optimizer, learning_rate)
+        return type(optimizer)(inner, **config)
+    if learning_rate is not None and _RATE not in config:
+        raise ValueError(
+            "`learning_rate` must be None for an optimizer without one rate of its "
+            f"own. Received: learning_rate={learning_rate!r} for "
+            f"{type(optimizer).__name__}. Compile the model with a plain optimizer "
+            "such as keras.optimizers.Adam()."
+        )
+    if _RATE in config:
+        config[_RATE] = own_rate(optimizer) if learning_rate is None else learning_rate
+    renewed = type(optimizer).from_config(config)
+    # `exclude_from_weight_decay` leaves these, and they are in no configuration.
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+        if hasattr(optimizer, name):
+            setattr(renewed, name, getattr(optimizer, name))
+    return renewed
+
+
+def own_rate(optimizer):
+    """Return an optimizer's rate: a float, or its schedule or function as it is."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return own_rate(optimizer.inner_optimizer)
+    rate = optimizer._learning_rate
+    return rate if callable(rate) else float(rate)
