@@ -1,0 +1,131 @@
+"""Pairs of batches from two domains, for training with alignment."""
+
+import tensorflow as tf
+
+from tftransfer.checks import check_choice
+
+EPOCHS = ("source", "longer")
+
+
+def pair_domains(source, target, *, epoch="source"):
+    """Pair labeled source batches with unlabeled target batches.
+
+    What `fit` of a model with alignment takes. Labels of the target are dropped here,
+    so that nothing behind this door can learn from them. The batches of the two
+    domains may differ in size; both keep their own order, so give shuffled datasets
+    (the training sets of our loaders are): where the target is the longer one, every
+    epoch then meets other target batches.
+
+    Args:
+        source: Batched dataset of `(x, y)`.
+        target: Batched dataset of `x`, or of `(x, y)`; `x` as in `source` but for the
+            batch size.
+        epoch: `"source"`: one pass over the source, the target repeats or is cut;
+            `"longer"`: one pass over the longer of the two, the other repeats.
+
+    Returns:
+        `tf.data.Dataset` of `((source_x, target_x), source_y)`, with the
+        `class_names` of the source.
+
+    Raises:
+        TypeError: If one of the two is no `tf.data.Dataset`.
+        ValueError: If one is unbatched, empty or endless, the source has no labels,
+            or their inputs do not fit together.
+
+    Example:
+
+    >>> source = tf.data.Dataset.from_tensor_slices((np.zeros((4, 2)), [0, 1, 0, 1]))
+    >>> target = tf.data.Dataset.from_tensor_slices(np.ones((3, 2)))
+    >>> pairs = pair_domains(source.batch(2), target.batch(3))
+    >>> [(tuple(s.shape), tuple(t.shape), y.numpy().tolist()) for (s, t), y in pairs]
+    [((2, 2), (3, 2), [0, 1]), ((2, 2), (3, 2), [0, 1])]
+    """
+    check_choice("epoch", epoch, EPOCHS)
+    source_spec = _read_spec("source", source)
+    target_spec = _read_spec("target", target)
+    if len(source_spec) != 2:
+        raise ValueError(
+            "`source` must be a dataset of (x, y), with labels. "
+            f"Received: source.element_spec={source.element_spec!r}."
+        )
+    _check_alike(source_spec[0], target_spec[0])
+    if len(target_spec) == 2:
+        print("pair_domains: the labels of `target` are dropped, nothing learns them.")
+    is_mixed = source_spec[0].dtype != target_spec[0].dtype
+    pairs = _zip(source, target, epoch).map(
+        lambda labeled, other: _join(labeled, other, is_mixed), tf.data.AUTOTUNE
+    )
+    pairs = pairs.prefetch(tf.data.AUTOTUNE)
+    pairs.class_names = getattr(source, "class_names", None)
+    return pairs
+
+
+def _zip(source, target, epoch):
+    source_steps, target_steps = int(source.cardinality()), int(target.cardinality())
+    if epoch == "source" or 0 < target_steps <= source_steps:
+        return tf.data.Dataset.zip(source, target.repeat())
+    if source_steps < 0 or target_steps < 0:
+        raise ValueError(
+            "`epoch` must be 'source' where the number of batches is not known. "
+            f"Received: epoch={epoch!r}. "
+            "Or apply tf.data.experimental.assert_cardinality to both datasets."
+        )
+    return tf.data.Dataset.zip(source.repeat(), target)
+
+
+def _join(labeled, other, is_mixed):
+    source, label = labeled
+    target = other[0] if isinstance(other, tuple) else other
+    if is_mixed:
+        source, target = tf.cast(source, tf.float32), tf.cast(target, tf.float32)
+    return (source, target), label
+
+
+def _read_spec(name, dataset):
+    if not isinstance(dataset, tf.data.Dataset):
+        raise TypeError(
+            f"`{name}` must be a batched tf.data.Dataset. "
+            f"Received: {name} of type {type(dataset).__name__}. "
+            "Use tf.data.Dataset.from_tensor_slices(arrays).batch(32)."
+        )
+    spec = dataset.element_spec
+    spec = spec if isinstance(spec, tuple) else (spec,)
+    is_plain = all(isinstance(part, tf.TensorSpec) for part in spec)
+    if not is_plain or len(spec) > 2 or not _is_batched(spec):
+        raise ValueError(
+            f"`{name}` must hold batches of x or (x, y), one tensor each. "
+            f"Received: {name}.element_spec={dataset.element_spec!r}. "
+            f"Call {name}.batch(batch_size) first."
+        )
+    cardinality = int(dataset.cardinality())
+    if cardinality in (0, tf.data.INFINITE_CARDINALITY):
+        raise ValueError(
+            f"`{name}` must hold at least one batch and come to an end. "
+            f"Received: {name} with {'no' if cardinality == 0 else 'endless'} batches."
+        )
+    return spec
+
+
+def _is_batched(spec):
+    shapes = [part.shape for part in spec]
+    if any(shape.rank is None for shape in shapes):
+        return True
+    if any(shape.rank == 0 for shape in shapes) or shapes[0].rank == 3:
+        return False  # one image of three axes is far likelier than a batch of series
+    return shapes[0][0] == shapes[-1][0]
+
+
+def _check_alike(source, target):
+    shapes = source.shape[1:], target.shape[1:]
+    if not shapes[0].is_compatible_with(shapes[1]):
+        raise ValueError(
+            "`source` and `target` must hold inputs of one shape. "
+            f"Received: source inputs {tuple(shapes[0])}, target inputs "
+            f"{tuple(shapes[1])}. Load both with the same image_size."
+        )
+    texts = tf.string in (source.dtype, target.dtype)
+    if texts and source.dtype != target.dtype:
+        raise ValueError(
+            "`source` and `target` must both hold images or both hold texts. "
+            f"Received: source {source.dtype.name}, target {target.dtype.name}."
+        )

@@ -1,0 +1,151 @@
+"""Datasets of image files: read, verified once, split and labeled."""
+
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.checks import check_choice, check_number
+from tftransfer.data.pipelines import AUTOTUNE, make_dataset
+from tftransfer.data.splits import split_indices
+from tftransfer.decoding import decode_image
+
+SHOWN = 10  # names in an error message or warning
+
+
+def read_image(path):
+    """Decode one image file to uint8 pixels `(height, width, 3)`."""
+    return decode_image(tf.io.read_file(path))
+
+
+def check_file_options(validation_fraction, on_corrupt):
+    """Raise unless the options that folders and tables share are acceptable."""
+    check_number("validation_fraction", validation_fraction, 0, 1)
+    check_choice("on_corrupt", on_corrupt, ("error", "skip"))
+
+
+def find_readable(paths, names, *, on_corrupt):
+    """Decode every file once, in parallel; name those that are no whole image.
+
+    A look at the header is not enough: a truncated file has a good one.
+
+    Args:
+        paths: List of `str`, the files.
+        names: List of `str`, what to call each file in a message.
+        on_corrupt: `"error"` to refuse such files, `"skip"` to warn and go on.
+
+    Returns:
+        Pair of arrays over the readable files: their indices `(m,)`, and their
+        `(height, width)` as an array `(m, 2)`.
+
+    Raises:
+        ValueError: If a file cannot be decoded and `on_corrupt` is `"error"`.
+    """
+    rows = _decode_sizes(paths)
+    corrupt = sorted(set(range(len(paths))) - set(rows[:, 0].tolist()))
+    if corrupt:
+        reasons = [f"{names[i]} ({_reason(paths[i])})" for i in corrupt[:SHOWN]]
+        _report_corrupt(len(corrupt), reasons, on_corrupt)
+    return rows[:, 0], rows[:, 1:]
+
+
+def _decode_sizes(paths):
+    def size(index, path):
+        return tf.concat([index[None], tf.shape(read_image(path), tf.int64)[:2]], 0)
+
+    files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string))
+    sizes = files.enumerate().map(size, AUTOTUNE).ignore_errors()
+    return np.array(list(sizes.as_numpy_iterator()), "int64").reshape(-1, 3)
+
+
+def _reason(path):
+    try:
+        read_image(path)
+    except tf.errors.OpError as error:
+        text = error.message.split("} ", 1)[-1].split("[Op:")[0]
+        return text.splitlines()[0].strip().rstrip(".")[:120]
+    return "unreadable a moment ago"
+
+
+def _report_corrupt(count, reasons, on_corrupt):
+    listed = "; ".join(reasons) + ("; ..." if count > len(reasons) else "")
+    if on_corrupt == "skip":
+        warnings.warn(
+            f"Skipped {count} file(s) that are no whole image: {listed}.", stacklevel=5
+        )
+        return
+    raise ValueError(
+        "Every file must be a whole JPEG, PNG, BMP or GIF image. "
+        f"Received: {count} file(s) that are not: {listed}. "
+        "Repair or remove them, or pass on_corrupt='skip' to go on without them."
+    )
+
+
+def common_shape(sizes, names, preparation):
+    """Return the `(height, width, 3)` that all images share, or None.
+
+    Raises:
+        ValueError: If sizes differ and nothing says what to resize them to.
+    """
+    different = np.flatnonzero((sizes != sizes[0]).any(axis=1))
+    if len(different) == 0:
+        return (*map(int, sizes[0]), 3)
+    if preparation.resizing is None:
+        first, other = names[0], names[different[0]]
+        raise ValueError(
+            "`image_size` must be given when the images differ in size. "
+            f"Received: image_size=None for images such as {first} "
+            f"{tuple(sizes[0].tolist())} and {other} "
+            f"{tuple(sizes[different[0]].tolist())}. "
+            "Pass for example image_size=(224, 224)."
+        )
+    return None
+
+
+def make_file_datasets(parts, paths, labels, preparation, *, shape, class_names):
+    """Make batches of `(image, label)` from the image files of each part.
+
+    Args:
+        parts: Dictionary, name of the part to array of indices. The part named
+            `train` is reshuffled before every epoch and augmented; empty parts are
+            left out.
+        paths: List of `str`, the files.
+        labels: Array of length `len(paths)`.
+        preparation: A `Preparation`.
+        shape: `(height, width, 3)` where all images share it, else None.
+        class_names: List of `str`.
+
+    Returns:
+        List of `tf.data.Dataset` as `make_dataset` gives them, with `split_name`;
+        `file_paths` lists the files in the order of `unshuffled`.
+    """
+    datasets = []
+    for name, part in parts.items():
+        if len(part) == 0:
+            continue
+        files = [paths[i] for i in part]
+        examples = tf.data.Dataset.from_tensor_slices(
+            (tf.constant(files), labels[part])
+        )
+        dataset = make_dataset(
+            examples,
+            read_image,
+            preparation,
+            training=name == "train",
+            shape=shape,
+            class_names=list(class_names),
+        )
+        dataset.split_name, dataset.file_paths = name, files
+        datasets.append(dataset)
+    return datasets
+
+
+def split_off(strata, fraction, seed):
+    """Return the indices to train on, and those set aside: `fraction` of them.
+
+    Either may be empty: 0 sets nothing aside, 1 everything.
+    """
+    everything, nothing = np.arange(len(strata)), np.arange(0)
+    if fraction in (0, 1):
+        return (nothing, everything) if fraction else (everything, nothing)
+    return split_indices(strata, (1 - fraction, fraction), seed=seed)

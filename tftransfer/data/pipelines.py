@@ -1,0 +1,156 @@
+"""The one way from examples to batches, taken by every loader.
+
+    examples -> [decode -> cache] -> shuffle -> decode -> augment -> batch -> resize
+
+Shuffling and augmentation happen in training only. The shuffle buffer holds what the
+examples are made of (paths, encoded bytes), not resized floats. Images that all have
+one size are resized batch by batch, which is about twice as fast, with equal results.
+"""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from tftransfer.checks import check_whole_number
+from tftransfer.data.augmentation import augment_image, check_augment
+from tftransfer.resizing import build_resizing
+
+AUTOTUNE = tf.data.AUTOTUNE
+
+
+@dataclasses.dataclass
+class Preparation:
+    """How images become batches; checked when made, before any file is read.
+
+    Attributes:
+        image_size: `(height, width)`, an `int` for a square, a `Resizing` layer (such
+            as `model.get_layer("resizing")`), or None to keep the size.
+        batch_size: Number of images in a batch.
+        seed: Whole number >= 0, for the order and the augmentation.
+        augment: Names out of `AUGMENTATIONS`, or functions `(image, seed) -> image`.
+        crop: Whether to cut to the aspect ratio of `image_size` instead of squeezing.
+        interpolation: One of `tftransfer.resizing.INTERPOLATIONS`.
+        cache: Whether to keep decoded uint8 images in memory after the first epoch.
+
+    Raises:
+        TypeError: If a value has the wrong type.
+        ValueError: If a value is out of range.
+    """
+
+    image_size: object = None
+    batch_size: int = 32
+    seed: int = 0
+    augment: object = ()
+    crop: bool = False
+    interpolation: str = "bilinear"
+    cache: bool = False
+
+    def __post_init__(self):
+        check_whole_number("batch_size", self.batch_size)
+        check_whole_number("seed", self.seed, minimum=0)
+        self.augment = check_augment(self.augment)
+        self.resizing = self._build_resizing()
+
+    def _build_resizing(self):
+        if self.image_size is None or isinstance(self.image_size, keras.layers.Layer):
+            return self.image_size
+        return build_resizing(
+            self.image_size, interpolation=self.interpolation, crop=self.crop
+        )
+
+
+def make_dataset(
+    examples,
+    decode,
+    preparation,
+    *,
+    training=False,
+    shape=None,
+    class_names=None,
+    shuffle_buffer=None,
+):
+    """Make batches of `(image, label)` from unbatched examples.
+
+    Args:
+        examples: Finite `tf.data.Dataset` of `(source, label)`.
+        decode: Function from one source to a uint8 image `(height, width, channels)`,
+            run eagerly or in a graph.
+        preparation: A `Preparation`.
+        training: Whether to reshuffle before every epoch and to augment.
+        shape: `(height, width, channels)` where all images share it, else None.
+        class_names: List of `str` to hang on the result, or None.
+        shuffle_buffer: Number of examples to shuffle among; None for all.
+
+    Returns:
+        `tf.data.Dataset` of batches: uint8 pixels as decoded, or unrounded float32
+        pixels where they were resized, both 0..255. Attributes: `class_names`, and
+        `unshuffled`, the same images in their first order and not augmented.
+
+    Example:
+
+    >>> examples = tf.data.Dataset.from_tensor_slices(([7, 9], [0, 1]))
+    >>> paint = lambda value: tf.fill((2, 2, 3), tf.cast(value, tf.uint8))
+    >>> batches = make_dataset(examples, paint, Preparation(image_size=4))
+    >>> images, labels = next(iter(batches))
+    >>> tuple(images.shape), float(images[1, 0, 0, 0]), labels.numpy().tolist()
+    ((2, 4, 4, 3), 9.0, [0, 1])
+    """
+    images = examples
+    if preparation.cache:
+        images = _decode_all(examples, decode, shape).cache()
+    unshuffled = _batch(images, decode, preparation, shape)
+    dataset = unshuffled
+    if training:
+        images = _shuffle(images, preparation.seed, shuffle_buffer)
+        dataset = _batch(images, decode, preparation, shape, preparation.augment)
+    dataset.class_names = unshuffled.class_names = class_names
+    dataset.unshuffled = unshuffled
+    return dataset
+
+
+def _decode_all(examples, decode, shape):
+    return examples.map(
+        lambda source, label: (_decode_one(source, decode, shape), label), AUTOTUNE
+    )
+
+
+def _decode_one(source, decode, shape):
+    image = decode(source)
+    return tf.ensure_shape(image, shape) if shape else image
+
+
+def _shuffle(examples, seed, buffer_size):
+    buffer_size = buffer_size or max(1, int(examples.cardinality()))
+    return examples.shuffle(buffer_size, seed=seed, reshuffle_each_iteration=True)
+
+
+def _batch(examples, decode, preparation, shape, augment=()):
+    dataset = examples
+    if not preparation.cache:
+        dataset = _decode_all(dataset, decode, shape)
+    if augment:
+        dataset = _augment_all(dataset, augment, preparation.seed)
+    resizing = preparation.resizing
+    if resizing is not None and not shape:
+        dataset = _resize_all(dataset, resizing)
+    dataset = dataset.batch(preparation.batch_size, num_parallel_calls=AUTOTUNE)
+    if resizing is not None and shape:
+        dataset = _resize_all(dataset, resizing)
+    return dataset.prefetch(AUTOTUNE)
+
+
+def _augment_all(images, augment, seed):
+    seeds = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
+    pairs = tf.data.Dataset.zip(images, seeds.batch(2, drop_remainder=True))
+    return pairs.map(
+        lambda example, seed: (augment_image(example[0], seed, augment), example[1]),
+        AUTOTUNE,
+    )
+
+
+def _resize_all(images, resizing):
+    # Not `resize_images`: Keras' own cast would leave the graph on other backends.
+    return images.map(
+        lambda image, label: (resizing(tf.cast(image, tf.float32)), label), AUTOTUNE
+    )
