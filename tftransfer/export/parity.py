@@ -64,8 +64,10 @@ def measure_parity(saved_model, rows, model, model_input, task):
 
 def predict_live(model, model_input, task, rows):
     """Return what the Keras model predicts, `(rows, num_classes)`, as an array."""
+    dtype = tf.float32 if model_input.kind == IMAGES else model_input.dtype
+    spec = tf.TensorSpec([None, *model_input.shape[1:]], dtype)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[spec])
     def predict(batch):
         outputs = model(batch, training=False)
         return task.probabilities(tf.cast(outputs, tf.float32))

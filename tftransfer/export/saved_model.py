@@ -1,5 +1,6 @@
 """SavedModels that serve exactly what was trained."""
 
+import contextlib
 import datetime
 import json
 from pathlib import Path
@@ -106,20 +107,14 @@ def export_model(
     signatures = build_signatures(plain, model_input, task, class_names)
     about["signatures"] = {name: each.describe() for name, each in signatures.items()}
     signatures[METADATA] = build_metadata_signature(about)
-    try:
-        with replace_when_whole(path, overwrite) as folder:
-            saved_model = folder / VERSION_FOLDER
+    with replace_when_whole(path, overwrite) as folder:
+        saved_model = folder / VERSION_FOLDER
+        with _explaining_failure(path):
             write_signatures(plain, signatures, saved_model)
-            parity = measure_parity(saved_model, rows, plain, model_input, task)
-            about["parity"] = parity
+        parity = measure_parity(saved_model, rows, plain, model_input, task)
+        about["parity"] = parity
+        with _explaining_failure(path):
             _write_json(folder / METADATA_FILE, about)
-    except (OSError, tf.errors.OpError) as error:
-        raise OSError(
-            "`path` must lie on a disk that takes the whole export. "
-            f"Received: path={str(path)!r}, and the writing failed: {error}. Nothing "
-            "half-written is left and an earlier export there is untouched. "
-            "Make room and try again."
-        ) from error
     if verbose:
         print(
             f"Exported to {path}: differs from the live model by at most "
@@ -232,3 +227,16 @@ def _is_empty(folder):
 def _write_json(path, content):
     text = json.dumps(content, indent=2, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _explaining_failure(path):
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise OSError(
+            "`path` must lie on a disk that takes the whole export. "
+            f"Received: path={str(path)!r}, and the writing failed: {error}. Nothing "
+            "half-written is left and an earlier export there is untouched. "
+            "Make room and try again."
+        ) from error

@@ -92,8 +92,11 @@ def name_outputs(task, class_names, outputs):
 
 def write_signatures(model, signatures, folder):
     """Write a SavedModel with these functions and everything `model` holds."""
+    # Given the model itself, Keras 3.15 would write every variable twice.
+    holder = tf.Module()
+    holder.model = model
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    archive.track(holder)
     for name, signature in signatures.items():
         archive.add_endpoint(name, signature.function, list(signature.specs))
     archive.write_out(str(folder), verbose=False)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tftransfer.export.images import check_decodes, check_images, find_files
+
+
+@pytest.fixture
+def folder(tmp_path, photo):
+    for name in ("b.png", "a.jpg"):
+        encode = tf.io.encode_png if name.endswith("png") else tf.io.encode_jpeg
+        (tmp_path / name).write_bytes(encode(photo(4, 5)).numpy())
+    (tmp_path / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_one_file_several_files_and_a_folder_are_found(folder):
+    first, second = str(folder / "a.jpg"), str(folder / "b.png")
+    assert find_files(second) == [second]
+    assert find_files([folder / "b.png", first]) == [second, first]
+    assert find_files(folder) == [first, second]  # by name; notes.txt is no image
+
+
+def test_missing_file_is_named(folder):
+    with pytest.raises(ValueError, match=r"Received: '.*lost.jpg', which is not there"):
+        find_files([folder / "a.jpg", folder / "lost.jpg"])
+
+
+def test_folder_in_a_list_is_named(folder):
+    with pytest.raises(ValueError, match="Received: '.*', which is a folder"):
+        find_files([folder])
+
+
+@pytest.mark.parametrize("content", [b"", b"%PDF-1.7"])
+def test_file_that_is_no_image_is_named(folder, content):
+    (folder / "c.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=r"Received: '.*c.jpg', which begins with b'"):
+        find_files(folder)
+
+
+def test_folder_without_images_is_refused(folder):
+    (folder / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"Received: rows='.*empty', where there is n"):
+        find_files(folder / "empty")
+
+
+def test_first_broken_file_is_named(folder, photo):
+    whole = (folder / "a.jpg").read_bytes()
+    check_decodes(["whole"], [whole], 3)
+    for broken in (whole[:40], b"\x89PNG\r\n\x1a\n", b"BM" + bytes(60)):
+        with pytest.raises(
+            ValueError, match="Received: 'bad', which cannot be decoded"
+        ):
+            check_decodes(["whole", "bad"], [whole, broken], 3)
+
+
+def test_images_of_any_size_and_dtype_become_uint8():
+    given = [np.full((2, 3, 3), 7.0), np.full((4, 1, 3), 255, "int64")]
+    images = check_images(given, 3)
+    assert [image.dtype for image in images] == [np.uint8, np.uint8]
+    assert [image.max() for image in images] == [7, 255]
+
+
+def test_grey_images_may_come_without_channel():
+    (image,) = check_images(np.zeros((1, 4, 5), "uint8"), 1)
+    assert image.shape == (4, 5, 1)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (0, 5, 3), (1, 4, 5, 3)])
+def test_images_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match="Received: row 1 of shape"):
+        check_images([np.zeros((2, 2, 3)), np.zeros(shape)], 3)
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 256.0, np.nan, np.inf])
+def test_pixels_that_no_file_holds_are_refused(value):
+    with pytest.raises(TypeError, match="Received: row 0 of dtype float64, "):
+        check_images(np.full((1, 2, 2, 3), value), 3)
+
+
+def test_arrays_of_text_are_refused():
+    with pytest.raises(TypeError, match="Received: row 0 of dtype <U1. Undo"):
+        check_images(np.full((1, 2, 2, 3), "a"), 3)
