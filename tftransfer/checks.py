@@ -1,6 +1,8 @@
 """Argument checks: every message says what was wanted, what came, what to do next."""
 
 import difflib
+import math
+import numbers
 
 
 def nearest(name, choices, count=3):
@@ -22,7 +24,7 @@ def did_you_mean(name, choices):
 
 def check_choice(name, value, choices, advice=""):
     """Raise `ValueError` unless `value` is one of `choices`."""
-    if value not in choices:
+    if value not in list(choices):  # a list, as a set would choke on unhashable values
         hint = " ".join(filter(None, [did_you_mean(value, choices), advice]))
         raise ValueError(
             f"`{name}` must be one of {sorted(choices, key=str)}. "
@@ -32,7 +34,9 @@ def check_choice(name, value, choices, advice=""):
 
 def check_whole_number(name, value, minimum=1, advice=""):
     """Raise unless `value` is an `int` (no `bool`) of at least `minimum`."""
+    # NumPy's integers would pass here and be refused, or not be saved, by Keras later.
     if isinstance(value, bool) or not isinstance(value, int):
+        advice = f"Pass {name}={int(value)}." if _is_whole(value) else advice
         raise TypeError(
             f"`{name}` must be a whole number >= {minimum}. "
             f"Received: {name}={value!r} of type {type(value).__name__}. "
@@ -51,40 +55,37 @@ def check_number(name, value, minimum=None, maximum=None, advice=""):
         f">= {minimum}" if minimum is not None else "",
         f"<= {maximum}" if maximum is not None else "",
     ]
-    wanted = " and ".join(filter(None, bounds)) or "finite"
+    wanted = f"a finite number {' and '.join(filter(None, bounds))}".rstrip()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(
-            f"`{name}` must be a number {wanted}. Received: {name}={value!r} of "
+            f"`{name}` must be {wanted}. Received: {name}={value!r} of "
             f"type {type(value).__name__}. {advice}".rstrip()
         )
     inside = (minimum is None or value >= minimum) and (
         maximum is None or value <= maximum
     )
-    if not inside or value != value or value in (float("inf"), float("-inf")):
+    if not inside or not math.isfinite(value):
         raise ValueError(
-            f"`{name}` must be a number {wanted}. Received: {name}={value!r}. "
-            f"{advice}".rstrip()
+            f"`{name}` must be {wanted}. Received: {name}={value!r}. {advice}".rstrip()
         )
 
 
 def check_image_size(name, value):
     """Return `value` as `(height, width)`; an `int` means a square."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = (value, value)
     wanted = f"`{name}` must be (height, width) in pixels, two whole numbers >= 1"
     try:
-        height, width = value
+        height, width = (value, value) if _is_whole(value) else value
     except (TypeError, ValueError):
         raise ValueError(
             f"{wanted}. Received: {name}={value!r}. Pass for example {name}=(224, 224)."
         ) from None
     for side in (height, width):
-        if isinstance(side, bool) or not isinstance(side, int) or side < 1:
+        if not _is_whole(side) or side < 1:
             raise ValueError(
                 f"{wanted}. Received: {name}={value!r}. "
                 f"Pass for example {name}=(224, 224)."
             )
-    return (height, width)
+    return (int(height), int(width))
 
 
 def check_same_width(source, target):
@@ -97,3 +98,8 @@ def check_same_width(source, target):
             f"Received: source.shape={shapes[0]}, target.shape={shapes[1]}. "
             "Pool the backbone output and take both batches from the same layer."
         )
+
+
+def _is_whole(value):
+    # NumPy's integers count too; True and False do not.
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

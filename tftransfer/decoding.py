@@ -9,18 +9,21 @@ def decode_image(encoded, channels=3):
     """Decode one JPEG, PNG, BMP or GIF (its first frame) to uint8 pixels.
 
     Grey images are repeated to three channels, transparency is dropped unless four
-    channels are asked for. Runs eagerly and in a graph, so that a loader and an
-    exported model agree to the last bit.
+    channels are asked for (transparent pixels of a GIF come out black). Runs eagerly
+    and in a graph, so that a loader and an exported model agree to the last bit.
+    Pixels come as they are stored: a camera's orientation tag is not applied.
 
     Args:
-        encoded: Scalar string tensor or `bytes`, the whole file.
+        encoded: Scalar string tensor or `bytes`, the whole file. BMP with 8, 24 or 32
+            bits a pixel.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and alpha, opaque where there is none).
 
     Returns:
         uint8 tensor of shape `(height, width, channels)`, values 0..255.
 
     Raises:
-        tf.errors.InvalidArgumentError: If the bytes are none of the four formats.
+        ValueError: If `channels` is another number, or `encoded` is a batch of files.
+        tf.errors.InvalidArgumentError: If the bytes are no whole such image.
 
     Example:
 
@@ -28,7 +31,17 @@ def decode_image(encoded, channels=3):
     >>> tuple(decode_image(png).shape)
     (2, 3, 3)
     """
+    if channels not in (1, 3, 4):
+        raise ValueError(
+            "`channels` must be one of [1, 3, 4]. "
+            f"Received: channels={channels!r}. Decode 3 and combine them afterwards."
+        )
     encoded = tf.convert_to_tensor(encoded)
+    if encoded.shape.rank:
+        raise ValueError(
+            "`encoded` must be the bytes of one file. "
+            f"Received: encoded.shape={tuple(encoded.shape)}. Use Dataset.map."
+        )
     # TensorFlow converts channels for PNG and JPEG; for BMP and GIF it does not.
     image = tf.case(
         [
@@ -50,13 +63,26 @@ def _starts_with(encoded, magic):
 
 
 def _decode_png(encoded, channels):
-    return tf.io.decode_png(encoded, channels=channels)
+    image = tf.io.decode_png(encoded, channels=channels)
+    if channels < 4:
+        return image
+    # Where there is no alpha TensorFlow fills in the largest value of the stored bits:
+    # 1, 3 or 15 for an image of 2, 4 or 16 colors, which is all but transparent.
+    alpha = image[..., 3:]
+    filler = 2 ** _read_integer(encoded, 24, tf.uint8) - 1
+    is_filled = tf.reduce_all(tf.cast(alpha, tf.int32) == filler)
+    alpha = tf.where(is_filled, tf.constant(255, tf.uint8), alpha)
+    return tf.concat([image[..., :3], alpha], axis=-1)
 
 
 def _decode_jpg(encoded, channels):
-    if channels == 1:
-        return tf.io.decode_jpeg(encoded, channels=1)
-    return _from_color(_decode_color(encoded), channels)
+    if channels > 1:
+        return _from_color(_decode_color(encoded), channels)
+    return tf.cond(  # TensorFlow cannot turn the four inks of CMYK into grey
+        tf.io.extract_jpeg_shape(encoded)[2] == 4,
+        lambda: _from_color(_decode_color(encoded), channels),
+        lambda: tf.io.decode_jpeg(encoded, channels=1),
+    )
 
 
 def _decode_color(encoded):
@@ -88,7 +114,8 @@ def _read_palette(encoded):
     # BITMAPINFOHEADER: its size at byte 14, then the colors as blue, green, red, 0.
     start = 14 + _read_integer(encoded, 14, tf.int32)
     pixels_start = _read_integer(encoded, 10, tf.int32)
-    raw = tf.strings.substr(encoded, start, pixels_start - start)
+    size = (pixels_start - start) // 4 * 4  # there may be a gap before the pixels
+    raw = tf.strings.substr(encoded, start, size)
     return tf.reshape(tf.io.decode_raw(raw, tf.uint8), (-1, 4))[:, 2::-1]
 
 

@@ -13,7 +13,8 @@ def build_resizing(
     """Build the `Resizing` layer that loaders, models and exports share.
 
     Images are filtered before they shrink (`antialias`), so that a large
-    photograph does not turn into noise. At the right size nothing is computed.
+    photograph does not turn into noise. At the right size pixels stay as they are
+    (after lanczos to within 1e-4).
 
     Args:
         image_size: `(height, width)` in pixels, or an `int` for a square.

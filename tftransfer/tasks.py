@@ -135,9 +135,11 @@ def _output_width(model):
 
 def _last_activation(model):
     """Name what the output went through last, or None where no graph tells."""
-    inner = getattr(model, "model", None)
-    outputs = getattr(inner or model, "outputs", None)
-    if not outputs:
+    for holder in (model, getattr(model, "model", None)):  # an AlignedModel holds one
+        outputs = getattr(holder, "outputs", None)
+        if outputs:
+            break
+    else:
         return None
     operation = outputs[0]._keras_history.operation
     if isinstance(operation, keras.Model):  # a nested model, such as a whole head
