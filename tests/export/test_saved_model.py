@@ -1,6 +1,7 @@
 import errno
 import importlib.metadata
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from tftransfer.alignment.coral import CORAL
 from tftransfer.export import saved_model
 from tftransfer.export.saved_model import check_class_names, export_model, plain_model
 from tftransfer.models import AlignedModel
+from tftransfer.resizing import build_resizing
 from tftransfer.tasks import Task
 
 
@@ -116,6 +118,17 @@ class TestWithoutFreshProcess:
         expected = tf.nn.softmax(model(tf.constant(["good"])))
         np.testing.assert_allclose(served["probabilities"], expected, atol=1e-6)
 
+    def test_what_a_layer_holds_is_exported_with_it(self, tmp_path):
+        tf.saved_model.save(Lookup(), str(tmp_path / "module"))
+        inputs = keras.Input((), dtype="string")
+        holder = Holder(tf.saved_model.load(str(tmp_path / "module")))
+        model = keras.Model(inputs, holder(inputs))
+        export_model(model, tmp_path / "x", task="regression")
+        shutil.rmtree(tmp_path / "module")
+        loaded = tf.saved_model.load(str(tmp_path / "x" / "1"))
+        served = loaded.signatures["serving_default"](texts=tf.constant(["a", "z"]))
+        assert served["values"].numpy().tolist() == [[3.0, 6.0], [0.0, 0.0]]
+
     def test_a_layer_random_at_inference_is_refused(
         self, small_model, tmp_path, listing
     ):
@@ -130,6 +143,31 @@ class TestWithoutFreshProcess:
         with pytest.raises(RuntimeError, match="Received: a difference of nan"):
             export_model(model, tmp_path / "x")
         assert listing(tmp_path) == []
+
+
+class Lookup(tf.Module):
+    """A module of others with a table and a variable."""
+
+    def __init__(self):
+        pairs = tf.lookup.KeyValueTensorInitializer(["a", "b"], [3.0, 5.0])
+        self.table = tf.lookup.StaticHashTable(pairs, 0.0)
+        self.scale = tf.Variable([[1.0, 2.0]])
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def __call__(self, texts):
+        return self.table.lookup(texts)[:, tf.newaxis] * self.scale
+
+
+class Holder(keras.layers.Layer):
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def call(self, texts):
+        return self.module(texts)
+
+    def compute_output_spec(self, texts):
+        return keras.KerasTensor((None, 2))
 
 
 class Noise(keras.layers.Layer):
@@ -265,3 +303,28 @@ class TestRefusals:
 def test_missing_class_names_are_numbers():
     assert check_class_names(None, Task("classification", 1)) == ["0", "1"]
     assert check_class_names(("a", "b"), Task("multi_label", 2)) == ["a", "b"]
+
+
+@pytest.mark.slow
+@pytest.mark.needs_shared_data
+def test_a_pretrained_network_is_exported_exactly(tmp_path, shared_data, photo):
+    inputs = keras.Input((None, None, 3))
+    pixels = keras.layers.Rescaling(1 / 127.5, -1)(build_resizing((224, 224))(inputs))
+    backbone = keras.applications.MobileNetV2(
+        alpha=0.35,
+        include_top=False,
+        input_shape=(224, 224, 3),
+        pooling="avg",
+        weights=shared_data / "mobilenet_v2_0.35_224_no_top.weights.h5",
+    )
+    spread = keras.initializers.RandomNormal(stddev=0.3, seed=0)
+    outputs = keras.layers.Dense(10, kernel_initializer=spread)(backbone(pixels))
+    model = keras.Model(inputs, outputs)
+    images = [photo(150 + 40 * seed, 300, seed=seed) for seed in range(8)]
+    about = export_model(
+        model, tmp_path / "x", task="classification", examples=images, verbose=False
+    )
+    assert about["parity"]["rows"] == 8
+    assert about["parity"]["max_abs_difference"] <= 1e-5
+    variables = tmp_path / "x/1/variables/variables.data-00000-of-00001"
+    assert variables.stat().st_size < 1.1 * 4 * model.count_params()  # once, not twice

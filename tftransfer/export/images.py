@@ -1,6 +1,7 @@
 """Image files and arrays that are to be predicted, checked before the work."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,13 @@ def check_decodes(files, encoded, channels):
             raise ValueError(
                 "`rows` must be whole JPEG, PNG, BMP or GIF files. "
                 f"Received: {file!r}, which cannot be decoded "
-                f"({error.message.splitlines()[0]}). Replace it, or leave it out."
+                f"({_reason(error)}). Replace it, or leave it out."
             ) from None
+
+
+def _reason(error):
+    # "{{node …}} What is wrong. [Op:DecodePng] name: " -> "What is wrong."
+    return re.sub(r"^{{.*?}} | \[Op:.*", "", error.message.splitlines()[0])
 
 
 def _check_image(row, image, channels):
