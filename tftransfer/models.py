@@ -98,6 +98,8 @@ def build_transfer_model(
         loss=build_loss(settings),
         metrics=build_metrics(settings),
     )
+    # Keras builds it when it loads a file and then misses its state: build it now.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -170,6 +172,7 @@ class AlignedModel(keras.Model):
         self.alignment = alignment
         self._parts = _Parts(model)
         self._aligns = True
+        self.built = True  # the plain model is
 
     @property
     def output_shape(self):
