@@ -2,6 +2,8 @@
 
 import keras
 
+from tftransfer.freezing.flags import set_trainable
+
 POLICIES = ("frozen", "inference", "train")
 
 
@@ -16,7 +18,7 @@ def apply_batch_norm(layer, policy):
         policy: One of `POLICIES`.
     """
     for found in batch_norms(layer):
-        found.trainable = policy == "train"
+        set_trainable(found, policy == "train")
         for variable in _scale_and_offset(found):
             variable.trainable = policy != "frozen"
 

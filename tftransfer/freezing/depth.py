@@ -5,6 +5,7 @@ import numbers
 from tftransfer.checks import check_choice, did_you_mean
 from tftransfer.freezing.batch_norm import POLICIES, apply_batch_norm
 from tftransfer.freezing.blocks import split_model
+from tftransfer.freezing.flags import set_trainable
 from tftransfer.freezing.graph import graph_of, nested_models
 from tftransfer.freezing.recompiling import recompile
 
@@ -67,8 +68,7 @@ def change_flags(model, depth, batch_norm):
     blocks, _ = split_model(model)
     first, start = _first_open(blocks, depth)
     # Everything first, then what stays frozen: a parent's flag overwrites its children.
-    model.trainable = True
-    graph_of(model).trainable = True
+    set_trainable(model, True)
     for index, block in enumerate(blocks):
         if block.variables is None:
             is_open = index >= first
@@ -77,7 +77,7 @@ def change_flags(model, depth, batch_norm):
     _set_variables(blocks, first)
     for nested in nested_models(graph_of(model)):
         if nested.weights and not any(x.trainable for x in nested.weights):
-            nested.trainable = False
+            set_trainable(nested, False)
     return True
 
 
@@ -99,7 +99,7 @@ def block_variables(block):
 def _set_layers(block, opened, batch_norm):
     open_ids = set(map(id, opened))
     for layer in block.layers:
-        layer.trainable = id(layer) in open_ids
+        set_trainable(layer, id(layer) in open_ids)
     for layer in opened:
         apply_batch_norm(layer, batch_norm)
 
@@ -109,7 +109,7 @@ def _set_variables(blocks, first):
     of_variables = [(i, x) for i, x in enumerate(blocks) if x.variables is not None]
     open_layers = {id(x.layers[0]) for i, x in of_variables if i >= first}
     for _, block in of_variables:
-        block.layers[0].trainable = id(block.layers[0]) in open_layers
+        set_trainable(block.layers[0], id(block.layers[0]) in open_layers)
     for index, block in of_variables:
         for variable in block.variables:
             variable.trainable = index >= first
@@ -150,7 +150,7 @@ def _fraction(blocks, fraction):
             "int 0 to freeze the backbone, or an int for a number of blocks."
         )
     wanted = fraction * sum(block.num_parameters for block in blocks)
-    opened = 0
+    opened = 1e-9 * wanted  # 368 of 672 is a fraction that rounds to a little more
     for index in reversed(range(len(blocks))):
         opened += blocks[index].num_parameters
         if opened >= wanted:

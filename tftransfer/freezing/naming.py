@@ -21,7 +21,7 @@ def block_name(layers):
     one, where branches meet (`mixed3`). Names given by Keras itself (`conv2d_3`) say
     nothing: the name of the largest layer is taken if there are no others.
     """
-    names = [layer.name.replace("/", "_") for layer in layers if not _is_auto(layer)]
+    names = [layer.name for layer in layers if not _is_auto(layer)]
     if not names:
         return max(layers, key=lambda layer: layer.count_params()).name
     shared = _common_words(names) or names[-1]
