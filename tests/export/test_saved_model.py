@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tftransfer.alignment.coral import CORAL
+from tftransfer.backbones.hub_layer import HubLayer
 from tftransfer.export import saved_model
 from tftransfer.export.saved_model import check_class_names, export_model, plain_model
 from tftransfer.models import AlignedModel
@@ -68,8 +69,6 @@ class TestWithoutFreshProcess:
     def test_outcome_is_printed(self, small_model, tmp_path, capsys):
         export_model(small_model(), tmp_path / "x")
         assert "differs from the live model by at most " in capsys.readouterr().out
-        export_model(small_model(), tmp_path / "y", verbose=False)
-        assert capsys.readouterr().out == ""
 
     def test_real_rows_and_own_metadata_are_taken(self, small_model, tmp_path, photo):
         images = [photo(20, 31, seed=seed) for seed in range(4)]
@@ -79,13 +78,13 @@ class TestWithoutFreshProcess:
         assert about["parity"]["rows"] == 4
         assert about["metadata"] == {"accuracy": 0.9}
 
-    def test_overwrite_replaces_an_export(self, small_model, tmp_path, listing):
-        export_model(small_model(), tmp_path / "x", metadata={"try": 1})
-        before = listing(tmp_path)
-        export_model(small_model(), tmp_path / "x", metadata={"try": 2}, overwrite=True)
+    def test_overwrite_replaces_an_export(self, small_model, tmp_path, capsys):
+        make_old_export(tmp_path / "x")
+        export_model(small_model(), tmp_path / "x", overwrite=True, verbose=False)
         stored = json.loads((tmp_path / "x" / "metadata.json").read_text())
-        assert stored["metadata"] == {"try": 2}
-        assert listing(tmp_path) == before
+        assert stored["class_names"] == ["0", "1", "2"]
+        assert [item.name for item in tmp_path.iterdir()] == ["x"]
+        assert capsys.readouterr().out == ""
 
     def test_overwrite_takes_an_empty_folder(self, small_model, tmp_path):
         export_model(small_model(), tmp_path, overwrite=True)
@@ -328,3 +327,16 @@ def test_a_pretrained_network_is_exported_exactly(tmp_path, shared_data, photo):
     assert about["parity"]["max_abs_difference"] <= 1e-5
     variables = tmp_path / "x/1/variables/variables.data-00000-of-00001"
     assert variables.stat().st_size < 1.1 * 4 * model.count_params()  # once, not twice
+
+
+@pytest.mark.slow
+@pytest.mark.needs_shared_data
+def test_a_published_module_is_exported_with_its_layer(tmp_path, shared_data):
+    module = shared_data / "saved_model_basic_pitch"
+    inputs = keras.Input((43844, 1))
+    notes = HubLayer(str(module), output_key="note")(inputs)
+    notes = keras.layers.GlobalAveragePooling1D()(notes)
+    model = keras.Model(inputs, keras.layers.Dense(2)(notes))
+    about = export_model(model, tmp_path / "x", task="classification", verbose=False)
+    assert about["input"] == "numbers"
+    assert about["parity"]["max_abs_difference"] <= 1e-5

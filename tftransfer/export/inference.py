@@ -154,7 +154,7 @@ class ExportedModel:
         return outputs.get("probabilities", outputs.get("values")).numpy()
 
     def _table(self, sources, outputs):
-        rows = np.concatenate(outputs) if outputs else []
+        rows = np.concatenate(outputs) if outputs else np.zeros((0, len(self.labels)))
         return build_predictions(sources, rows, self.task, self.labels)
 
     def _input_spec(self):

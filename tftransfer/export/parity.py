@@ -88,7 +88,7 @@ def plan_calls(rows, model_input):
     Returns:
         List of `((signature, input name, tensor), indices of the rows)`.
     """
-    everything = np.arange(len(rows))
+    everything = list(range(len(rows)))
     if model_input.kind != IMAGES:
         name = "texts" if model_input.dtype == "string" else "inputs"
         return [

@@ -119,10 +119,11 @@ def _cells(row):
     if row.values is not None:
         numbers = [f"{value:.6g}" for value in row.values.values()]
         return ("source", *row.values), (str(row.source), *numbers)
-    titles, cells = ("source", "label"), (str(row.source), row.label)
+    cells = {"source": str(row.source), "label": row.label}
     if row.labels is not None:
-        titles, cells = (*titles, "labels"), (*cells, ", ".join(row.labels) or "-")
-    return (*titles, "probability"), (*cells, f"{row.probability:.4f}")
+        cells["labels"] = ", ".join(row.labels) or "-"
+    cells["probability"] = f"{row.probability:.4f}"
+    return tuple(cells), tuple(cells.values())
 
 
 def _align(table):

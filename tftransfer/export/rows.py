@@ -61,9 +61,8 @@ def make_rows(model_input):
         shape = [size or FREE_LENGTH for size in model_input.shape[1:]]
         numbers = rng.normal(size=(len(MADE_SIZES), *shape))
         return list(numbers.astype(model_input.dtype))
-    sizes = MADE_SIZES
-    if model_input.resizing is None:
-        sizes = ((64, 64),) * len(MADE_SIZES)
+    # A network without a resizing of its own may not bear small images.
+    sizes = MADE_SIZES if model_input.resizing else [(64, 64)] * len(MADE_SIZES)
     return [_make_image(rng, *size, model_input.channels) for size in sizes]
 
 

@@ -15,7 +15,8 @@ BLOCKED = ("keras", "tf_keras", "tftransfer")
 def main(saved_model, folder):
     """Serve every call listed in `folder` and write the outputs beside it."""
     for package in BLOCKED:
-        sys.modules[package] = None  # an import of it fails: a server has none
+        # An import of it fails, as on a server that has none.
+        sys.modules[package] = None  # type: ignore[assignment]
 
     import numpy as np
     import tensorflow as tf
