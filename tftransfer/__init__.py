@@ -36,6 +36,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "load_exported": "export.inference",
     "load_folder": "data.folders",
     "load_model": "models",
+    "load_synthetic": "data.synthetic",
     "load_table": "data.tables",
     "load_tfds": "data.tfds",
     "mmd_loss": "alignment.mmd",

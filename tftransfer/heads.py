@@ -8,6 +8,10 @@ from keras import layers
 from tftransfer.checks import check_number, did_you_mean
 
 HEADS = ("conv_transpose", "linear", "mlp")
+_ACCEPTED = (
+    f"one of {list(HEADS)}, a tuple of widths, a Keras layer or a function "
+    "features -> logits"
+)
 _MLP_WIDTHS = (256,)
 _CONV_TRANSPOSE_WIDTHS = (256, 128)
 
@@ -19,18 +23,18 @@ def check_head(head):
         ValueError: If a name is unknown or a width is not positive.
         TypeError: If `head` is neither a name, widths, a layer nor a function.
     """
-    accepted = (
-        f"`head` must be one of {list(HEADS)}, a tuple of widths, a Keras layer or a "
-        f"function features -> logits. Received: head={head!r}"
-    )
     if isinstance(head, str):
         if head not in HEADS:
-            raise ValueError(f"{accepted}. {did_you_mean(head, HEADS)}".rstrip())
+            raise ValueError(
+                f"`head` must be {_ACCEPTED}. Received: head={head!r}. "
+                f"{did_you_mean(head, HEADS)}".rstrip()
+            )
     elif isinstance(head, (tuple, list)):
         _check_widths(head)
     elif not callable(head):
         raise TypeError(
-            f'{accepted} of type {type(head).__name__}. Start with head="linear".'
+            f"`head` must be {_ACCEPTED}. Received: head={head!r} of type "
+            f'{type(head).__name__}. Start with head="linear".'
         )
 
 

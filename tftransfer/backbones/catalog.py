@@ -93,7 +93,7 @@ def check_handle(handle):
     if kind == "path":
         _check_path(handle)
     elif kind in known and name not in known[kind]:
-        raise ValueError(_unknown(handle))
+        raise _unknown_handle(handle)
 
 
 def _split(handle):
@@ -112,18 +112,19 @@ def _check_path(handle):
     path = pathlib.Path(handle)
     if path.is_dir() or path.suffix == ".keras" and path.is_file():
         return
-    raise ValueError(_unknown(handle))
+    raise _unknown_handle(handle)
 
 
-def _unknown(handle):
+def _unknown_handle(handle):
     names = [f"keras:{name}" for name in list_applications()]
     names += [f"pip:{name}" for name in PACKAGED] + ["alexnet"]
     hint = did_you_mean(handle, names)
-    return (
+    hint = f"{hint} " if hint else ""
+    return ValueError(
         f"`backbone` must be {_KINDS} (a SavedModel directory or a .keras file). "
-        f"Received: backbone={os.fspath(handle)!r}. {hint} See `tftransfer backbones` "
+        f"Received: backbone={os.fspath(handle)!r}. {hint}See `tftransfer backbones` "
         "for all names."
-    ).replace("  ", " ")
+    )
 
 
 def load_backbone(

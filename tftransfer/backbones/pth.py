@@ -13,6 +13,15 @@ _STORAGES = {
     "LongStorage": np.dtype("<i8"),
 }
 
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+)
+
 
 def read_state_dict(path):
     """Read a PyTorch state dictionary saved in the format before version 1.6.
@@ -31,29 +40,22 @@ def read_state_dict(path):
         ValueError: If the file is not such a state dictionary, is cut off, or asks
             for anything outside the allow-list.
     """
-    with open(path, "rb") as file:
-        try:
-            return _read_legacy(file, path)
-        except (EOFError, IndexError, KeyError, TypeError, struct.error) as error:
-            raise ValueError(
-                _message(path, f"{type(error).__name__}: {error}")
-            ) from error
-        except pickle.UnpicklingError as error:
-            raise ValueError(_message(path, str(error))) from error
+    try:
+        with open(path, "rb") as file:
+            return _read_legacy(file)
+    except _UNREADABLE as error:
+        raise ValueError(
+            "`path` must be a PyTorch state dictionary in the legacy `.pth` format "
+            f"that holds tensors only. Received: path={str(path)!r} "
+            f"({type(error).__name__}: {error}). Reinstall the package that carries "
+            "the file, or convert it with `torch.save(state_dict, path, "
+            "_use_new_zipfile_serialization=False)`."
+        ) from error
 
 
-def _message(path, received):
-    return (
-        "`path` must be a PyTorch state dictionary in the legacy `.pth` format that "
-        f"holds tensors only. Received: path={str(path)!r} ({received}). Reinstall "
-        "the package that carries the file, or convert it with `torch.save("
-        "state_dict, path, _use_new_zipfile_serialization=False)`."
-    )
-
-
-def _read_legacy(file, path):
+def _read_legacy(file):
     if _RestrictedUnpickler(file).load() != _LEGACY_MAGIC:
-        raise ValueError(_message(path, "another magic number"))
+        raise pickle.UnpicklingError("another magic number")
     _RestrictedUnpickler(file).load()  # protocol version
     _RestrictedUnpickler(file).load()  # byte order and sizes of the writing machine
     unpickler = _RestrictedUnpickler(file)

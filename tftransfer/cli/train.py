@@ -50,19 +50,8 @@ def add_arguments(parser):
 def run(arguments):
     """Run the command."""
     check_may_write(arguments.output, arguments.overwrite)
-    weights = None if arguments.weights == "none" else arguments.weights
-    backbone = tft.load_backbone(
-        arguments.backbone, weights=weights, image_size=read_image_size(arguments)
-    )
-    train, *held_out = load_datasets(
-        arguments,
-        backbone.image_size,
-        default_splits=_DEFAULT_SPLITS,
-        task=arguments.task,
-        augment=tuple(filter(None, arguments.augment.split(","))),
-        validation_fraction=arguments.validation_fraction,
-    )
-    validation, test = _name_held_out(held_out)
+    backbone = _load_backbone(arguments)
+    train, validation, test = _load_data(arguments, backbone.image_size)
     model = tft.build_transfer_model(
         backbone,
         num_classes=len(train.class_names),
@@ -81,8 +70,8 @@ def run(arguments):
         learning_rate=arguments.learning_rate or "auto",
         seed=arguments.seed,
     )
-    name = "test" if test is not validation else "validation"
     evaluation = tft.evaluate(model, test, class_names=train.class_names)
+    name = getattr(test, "split_name", "held-out")
     print(f"\nOn the {name} data:\n{evaluation}\n")
     write_results(
         model,
@@ -97,14 +86,29 @@ def run(arguments):
     print(f"  tftransfer predict {arguments.output} IMAGE ...")
 
 
-def _name_held_out(held_out):
-    """Return validation and test; one part serves as both where there is one only."""
+def _load_backbone(arguments):
+    weights = None if arguments.weights == "none" else arguments.weights
+    return tft.load_backbone(
+        arguments.backbone, weights=weights, image_size=read_image_size(arguments)
+    )
+
+
+def _load_data(arguments, image_size):
+    """Return train, validation and test; one part serves as both where there is one."""
+    train, *held_out = load_datasets(
+        arguments,
+        image_size,
+        default_splits=_DEFAULT_SPLITS,
+        task=arguments.task,
+        augment=tuple(filter(None, arguments.augment.split(","))),
+        validation_fraction=arguments.validation_fraction,
+    )
     if not held_out:
         raise ValueError(
             "`DATA` must leave something to evaluate on. Received: training data only. "
             "Give --validation-fraction above 0 or name more --splits."
         )
-    return held_out[0], held_out[-1]
+    return train, held_out[0], held_out[-1]
 
 
 def _tell_task(dataset):
