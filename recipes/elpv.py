@@ -1,4 +1,4 @@
-"""Find defective solar cells (ELPV, 75/25): frozen backbone first, then its last blocks.
+"""Find defective solar cells (ELPV, 75/25): frozen backbone, then its last blocks.
 
 Run:     python recipes/elpv.py            pip install "tftransfer[demo]"
 Try it:  python recipes/elpv.py --smoke    one short epoch of each stage

@@ -72,11 +72,20 @@ def load_datasets(arguments, image_size, *, default_splits, task=None, **options
         )
     if path.is_dir():
         return tft.load_folder(path, on_corrupt=on_corrupt, **common)
-    _check_is_name(arguments.data)
     common.pop("validation_fraction", None)
     common.pop("class_names", None)
     splits = arguments.splits.split(",") if arguments.splits else default_splits
-    return tft.load_tfds(arguments.data, splits, data_dir=arguments.data_dir, **common)
+    try:
+        return tft.load_tfds(
+            arguments.data, splits, data_dir=arguments.data_dir, **common
+        )
+    except ValueError as error:
+        if "Received: name=" not in str(error):
+            raise
+        raise ValueError(
+            f"`DATA` must be {SOURCES}. Received: {arguments.data!r}, which is neither "
+            f"a folder nor a file here, nor a dataset: {error}"
+        ) from error
 
 
 def read_image_size(arguments):
@@ -90,11 +99,3 @@ def read_image_size(arguments):
             "Write for example --image-size 224 224."
         )
     return tuple(size) if len(size) == 2 else (size[0], size[0])
-
-
-def _check_is_name(data):
-    if "/" in data and not data.replace("/", "").replace("_", "").isalnum():
-        raise ValueError(
-            f"`DATA` must be {SOURCES}. Received: {data!r}, which is no folder. "
-            "Check the path."
-        )
