@@ -45,8 +45,7 @@ def load_folder(
     beside `validation` (or `valid`, `val`) and `test`, of which only `train` must be
     there (a share is set aside from it where there is no validation folder). Every
     file is decoded once before anything else, so that a broken one is named now and
-    not in the middle of training. Names that begin with a dot are passed over, links
-    are followed.
+    not in the middle of training. Names that begin with a dot are passed over.
 
     Args:
         path: Directory, `str` or `Path`.
@@ -89,14 +88,15 @@ def load_folder(
     preparation = Preparation(
         image_size, batch_size, seed, augment, crop, interpolation, cache
     )
-    roots = _find_splits(_check_directory(path))
+    root = _check_directory(path)
+    roots = _find_splits(root)
     class_names = _check_classes(roots, class_names)
-    found = [_list_split(name, root, class_names) for name, root in roots.items()]
+    found = [_list_split(name, folder, class_names) for name, folder in roots.items()]
     splits, paths, labels = map(np.concatenate, zip(*found, strict=True))
-    names = [str(Path(file).relative_to(path)) for file in paths]
+    names = [str(Path(file).relative_to(root)) for file in paths]
     readable, sizes = find_readable(paths.tolist(), names, on_corrupt=on_corrupt)
     splits, paths, labels = splits[readable], paths[readable], labels[readable]
-    _check_counts(path, splits, labels, class_names)
+    _check_counts(path, splits, labels, class_names, validation_fraction)
     shape = common_shape(sizes, [names[i] for i in readable], preparation)
     if "validation" not in roots:
         _set_aside(splits, labels, validation_fraction, seed)
@@ -166,17 +166,22 @@ def _list_split(split, root, class_names):
         files = sorted(
             file
             for file in directory.rglob("*")
-            if file.is_file() and not file.name.startswith(".")
+            if file.is_file() and not _is_hidden(file.relative_to(directory))
         )
         paths += map(str, files)
         labels += [label] * len(files)
     return np.full(len(paths), split, object), np.array(paths, object), np.int64(labels)
 
 
-def _check_counts(path, splits, labels, class_names):
+def _is_hidden(path):
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _check_counts(path, splits, labels, class_names, validation_fraction):
     counts = np.bincount(labels[splits == "train"], minlength=len(class_names))
     empty = [name for name, count in zip(class_names, counts, strict=True) if not count]
-    if empty:
+    # What is only evaluated may lack some of the model's classes.
+    if len(empty) == len(class_names) or (empty and validation_fraction < 1):
         raise ValueError(
             "Every class must have at least one image. "
             f"Received: none for {empty} in path={str(path)!r}. "

@@ -95,7 +95,7 @@ def _read_classes(rows, column, class_names):
             f"Column {column!r} must hold at least two classes. "
             f"Received: only {names}. Check the label column, or pass class_names=."
         )
-    if not set(texts) <= set(names) and all(text.isdecimal() for text in texts):
+    if not set(texts) <= set(names) and all(map(_is_whole, texts)):
         positions = {str(i): i for i in range(len(names))}
         texts = [str(int(text)) for text in texts]
     else:
@@ -106,6 +106,10 @@ def _read_classes(rows, column, class_names):
     _refuse_rows(column, f"one of the classes {names}, or their numbers from 0", bad)
     values = np.array([positions[text] for text in texts], "int64")
     return Labels(values, names, values)
+
+
+def _is_whole(text):
+    return text.removeprefix("-").isdecimal()
 
 
 def _class_order(text):

@@ -176,7 +176,9 @@ def _digest(image):
 
 def _to_gray(images):
     pixels = tf.cast(images, tf.float32)
-    return tf.reduce_mean(pixels[..., :3], axis=-1, keepdims=True)
+    if pixels.shape[-1] in (3, 4):  # luma, which JPEG keeps better than color
+        return tf.image.rgb_to_grayscale(pixels[..., :3])
+    return tf.reduce_mean(pixels, axis=-1, keepdims=True)
 
 
 def _difference_hashes(gray):

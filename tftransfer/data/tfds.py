@@ -1,5 +1,6 @@
 """TensorFlow Datasets, read from a directory where they were prepared."""
 
+import re
 from pathlib import Path
 
 import requests
@@ -14,6 +15,7 @@ from tftransfer.data.tfds_features import read_supervision
 EVALUATION_SPLITS = ("test", "validation", "valid", "val", "dev")
 SHUFFLE_BYTES = 256 * 2**20  # encoded examples held for shuffling, at most
 PROBE_SECONDS = 10
+NAME_PATTERN = r"\w+(/[\w.-]+)?(:[\d.*]+)?"
 
 
 def load_tfds(
@@ -111,6 +113,7 @@ def _make_split(builder, split, supervision, preparation, training):
             shuffle_seed=preparation.seed,
             shuffle_reshuffle_each_iteration=True,
             interleave_cycle_length=16 if is_large else 1,
+            enable_ordering_guard=False,
             try_autocache=False,
             skip_prefetch=True,
         ),
@@ -168,9 +171,12 @@ def _find_builder(name, data_dir, download):
     data_dir = None if data_dir is None else str(Path(data_dir).expanduser())
     try:
         return read_only_builder.builder_from_files(name, data_dir=data_dir)
-    except tfds.core.DatasetNotFoundError:
-        directories = [str(path) for path in file_utils.list_data_dirs(data_dir)]
-        prepared = sorted({name for path in directories for name in _prepared(path)})
+    except ValueError as error:  # DatasetNotFoundError is one too
+        is_found = not isinstance(error, tfds.core.DatasetNotFoundError)
+        if is_found and re.fullmatch(NAME_PATTERN, name):
+            raise
+    directories = [str(path) for path in file_utils.list_data_dirs(data_dir)]
+    prepared = sorted({entry for path in directories for entry in _prepared(path)})
     _check_known(name, data_dir, prepared)
     if download:
         _download(name, data_dir)
