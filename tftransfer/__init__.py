@@ -20,6 +20,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "Stage": "training.stages",
     "build_resizing": "resizing",
     "build_transfer_model": "models",
+    "check_export_path": "export.saved_model",
     "check_leakage": "data.leakage",
     "choose_examples": "report.examples",
     "coral_loss": "alignment.coral",

@@ -7,7 +7,6 @@ import time
 
 import tftransfer as tft
 from tftransfer.cli.results import write_results
-from tftransfer.writing import check_may_write
 
 HELP = "a working solar-cell classifier in three minutes"
 EXAMPLES = """\
@@ -33,7 +32,7 @@ def add_arguments(parser):
 def run(arguments):
     """Run the command."""
     started = time.monotonic()
-    check_may_write(arguments.output, overwrite=True)
+    tft.check_export_path(arguments.output, overwrite=True)
     print(
         "Is a solar cell defective? 2,624 photographs of cells under current, three\n"
         "quarters to learn from, one quarter to measure on. A network pretrained on\n"

@@ -3,7 +3,6 @@
 import tftransfer as tft
 from tftransfer.cli.datasets import add_data_arguments, load_datasets, read_image_size
 from tftransfer.cli.results import write_results
-from tftransfer.writing import check_may_write
 
 HELP = "train, evaluate and export a model on your data"
 EXAMPLES = """\
@@ -49,7 +48,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Run the command."""
-    check_may_write(arguments.output, arguments.overwrite)
+    tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
     backbone = _load_backbone(arguments)
     train, validation, test = _load_data(arguments, backbone.image_size)
     model = tft.build_transfer_model(

@@ -103,7 +103,8 @@ def export_model(
     class_names = check_class_names(class_names, task)
     about = _describe(plain, model_input, task, class_names, metadata)
     rows = take_rows(examples, model_input)
-    _check_path(path, overwrite, plain)
+    check_export_path(path, overwrite=overwrite)
+    check_free_space(path, sum(weight.numpy().nbytes for weight in plain.weights))
     signatures = build_signatures(plain, model_input, task, class_names)
     about["signatures"] = {name: each.describe() for name, each in signatures.items()}
     signatures[METADATA] = build_metadata_signature(about)
@@ -202,7 +203,21 @@ def _check_metadata(metadata):
     return metadata or {}
 
 
-def _check_path(path, overwrite, plain):
+def check_export_path(path, *, overwrite=False):
+    """Raise unless `export_model` may write to `path`; ask before a long training.
+
+    Args:
+        path: Folder to make.
+        overwrite: Whether an earlier export at `path` may be replaced.
+
+    Raises:
+        ValueError: If `path` exists and `overwrite` is False, cannot be written, or is
+            anything but an earlier export.
+
+    Example:
+
+    >>> check_export_path("new/folder")
+    """
     check_may_write(path, overwrite)
     folder = Path(path)
     if folder.exists() and not is_export(folder) and not _is_empty(folder):
@@ -211,7 +226,6 @@ def _check_path(path, overwrite, plain):
             f"Received: path={str(path)!r}, which is something else. "
             "Choose another path."
         )
-    check_free_space(path, sum(weight.numpy().nbytes for weight in plain.weights))
 
 
 def is_export(folder):
