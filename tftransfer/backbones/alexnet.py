@@ -80,7 +80,9 @@ def build_alexnet(
     def build(channels):
         resizing = build_resizing(image_size, interpolation=interpolation, crop=crop)
         inputs = keras.Input((None, None, channels), name="image")
-        x = _convolutions(_subtract_mean(resizing(inputs), channels))
+        # Resizing runs in training mode unless told, and so would the dropout.
+        x = resizing(inputs, training=False)
+        x = _convolutions(_subtract_mean(x, channels))
         x = layers.Flatten(name="features")(x)
         x = _top(x, num_classes) if include_top else x
         return keras.Model(inputs, x, name="alexnet")
@@ -88,7 +90,7 @@ def build_alexnet(
     model = build(in_channels)
     if weights is not None:
         source = model if in_channels == 3 else build(3)
-        load_weights_file(source, weights, "alexnet", {"include_top": include_top})
+        load_weights_file(source, weights, f"alexnet(include_top={include_top})")
         if source is not model:
             copy_weights_widened(source, model)
     return model

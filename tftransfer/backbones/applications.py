@@ -17,9 +17,19 @@ from tftransfer.backbones.applications_table import (
     describe_application,
     list_applications,
 )
+from tftransfer.backbones.preprocessing import (
+    IMAGENET_STDDEV,
+    preprocess_pixels,
+    preprocessing_mode,
+)
 from tftransfer.backbones.weight_files import check_weights, load_weights_file
 from tftransfer.backbones.widening import copy_weights_widened, widen_statistics
-from tftransfer.checks import check_choice, check_image_size, check_whole_number
+from tftransfer.checks import (
+    check_choice,
+    check_image_size,
+    check_number,
+    check_whole_number,
+)
 from tftransfer.resizing import build_resizing
 
 __all__ = [
@@ -46,10 +56,6 @@ _NOT_OPTIONS = {
     "pooling",
     "weights",
 }
-_MODES = ("caffe", "tf", "torch")
-_CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 
 
 def build_application(
@@ -107,10 +113,11 @@ def build_application(
     options = _check_options(name, constructor, options)
     check_weights(weights)
     check_whole_number("in_channels", in_channels)
-    image_size = image_size or describe_application(name).image_size
+    if image_size is None:
+        image_size = describe_application(name).image_size
     image_size = check_image_size("image_size", image_size)
     resizing = build_resizing(image_size, interpolation=interpolation, crop=crop)
-    mode = _preprocessing_mode(name, constructor)
+    mode = preprocessing_mode(name)
     build = functools.partial(_construct, name, constructor, image_size, options)
     source = _load_source(build, name, weights, image_size, options)
     model = _rebuild(source, name, resizing, mode, in_channels)
@@ -128,10 +135,11 @@ def _check_options(name, constructor, options):
                 f"`options` of {name} must be {f'among {known}' if known else 'none'}. "
                 f"Received: {key}={value!r}. Leave it out."
             )
+    if "alpha" not in options:
+        return options
+    check_number("alpha", options["alpha"], 0.05)
     # Keras writes alpha into a file name, where 1 and 1.0 differ.
-    return {
-        key: float(value) if key == "alpha" else value for key, value in options.items()
-    }
+    return {**options, "alpha": float(options["alpha"])}
 
 
 def _construct(name, constructor, image_size, options, weights=None):
@@ -161,12 +169,14 @@ def _load_source(build, name, weights, image_size, options):
     source = build()
     if weights is None:
         return source
+    given = "".join(f", {key}={value!r}" for key, value in options.items())
+    network = f"keras.applications.{name}(include_top=False{given})"
     if weights != "imagenet":
-        load_weights_file(source, weights, f"keras.applications.{name}", options)
+        load_weights_file(source, weights, network)
     else:
         path = application_weights_path(name, image_size=image_size, **options)
         if path is not None and path.is_file():
-            load_weights_file(source, path, f"keras.applications.{name}", options)
+            load_weights_file(source, path, network)
         else:
             source.set_weights(_download(build, name, path))
     _square_stddev(source)
@@ -205,54 +215,16 @@ def _square_stddev(source):
     for layer in source.layers:
         if isinstance(layer, keras.layers.Normalization) and layer.weights:
             mean, variance, count = layer.get_weights()
-            if np.allclose(variance, _IMAGENET_STDDEV, rtol=1e-3):
+            if np.allclose(variance, IMAGENET_STDDEV, rtol=1e-3):
                 layer.set_weights([mean, variance**2, count])
-
-
-def _preprocessing_mode(name, constructor):
-    preprocess = inspect.getmodule(constructor).preprocess_input
-    pixels = np.linspace(0.0, 255.0, 12, dtype="float32").reshape(1, 2, 2, 3)
-    result = preprocess(pixels.copy())
-    if np.array_equal(result, pixels):
-        return "included"
-    for mode in _MODES:
-        standard = keras.applications.imagenet_utils.preprocess_input
-        if np.allclose(result, standard(pixels.copy(), mode=mode), atol=1e-4):
-            return mode
-    raise ValueError(
-        f"`name` must be a network whose preprocessing is one of {list(_MODES)} or "
-        f"part of the network. Received: name={name!r}, whose preprocess_input does "
-        "something else. Build it yourself and pass the keras.Model."
-    )
-
-
-def _preprocess(x, mode, in_channels):
-    if mode == "included":
-        return x
-    if mode == "tf":
-        return keras.layers.Rescaling(
-            1 / 127.5, -1.0, dtype="float32", name="preprocessing"
-        )(x)
-    mean = [255 * value for value in _IMAGENET_MEAN]
-    variance = [(255 * value) ** 2 for value in _IMAGENET_STDDEV]
-    if mode == "caffe":
-        mean, variance = _CAFFE_MEAN, (1.0, 1.0, 1.0)
-        if in_channels == 3:
-            x = keras.ops.flip(x, axis=-1)
-        else:  # colors in any number have no reverse: the first kernel is reversed
-            mean = mean[::-1]
-    return keras.layers.Normalization(
-        mean=widen_statistics(mean, in_channels),
-        variance=widen_statistics(variance, in_channels),
-        dtype="float32",
-        name="preprocessing",
-    )(x)
 
 
 def _rebuild(source, name, resizing, mode, in_channels):
     """Rebuild `source` behind resizing and preprocessing, as one flat graph."""
     inputs = keras.Input((None, None, in_channels), name="image")
-    prepared = _preprocess(resizing(inputs), mode, in_channels)
+    # Resizing runs in training mode unless told, and so would every layer after it.
+    resized = resizing(inputs, training=False)
+    prepared = preprocess_pixels(resized, mode, in_channels)
     last = source.layers[-1]
     # ConvNeXt normalizes after pooling; without the top Keras leaves out the pooling.
     pools_first = isinstance(last, keras.layers.LayerNormalization)

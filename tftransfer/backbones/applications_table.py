@@ -167,7 +167,8 @@ def describe_application(name):
 
 
 def _measure(constructor):
-    size = tuple(constructor(weights=None).input_shape[1:3])
+    size = constructor(weights=None).input_shape[1:3]
+    size = tuple(side or 224 for side in size)  # MobileNetV3 has no default
     body = constructor(weights=None, include_top=False, input_shape=(*size, 3))
     width = body.output_shape[-1]
     return Application(size, body.count_params(), width, None, _UNSTATED)

@@ -20,7 +20,8 @@ def load_keras_backbone(model, *, image_size=None, cut_top=False, layer=None):
     """Make a backbone of a Keras model: input as that model takes it, features out.
 
     The layers, and so the weights, are those of the given model, not copies: training
-    the one trains the other. Nested models are laid flat. Nothing is added to the
+    the one trains the other. Nested models are laid flat, unless two of them have
+    layers of the same name. Nothing is added to the
     preprocessing: pixels go in as the model expects them. `model.get_layer(name)` of
     the result finds every layer, but `.output` of such a layer still is its tensor in
     the given model.
@@ -68,16 +69,18 @@ def load_keras_backbone(model, *, image_size=None, cut_top=False, layer=None):
         )
     model = _as_functional(_load(model))
     _check_input(model)
+    _check_names(model)
     inputs, x = _build_input(model, image_size)
     flat = _Flattened()
     try:
         output = flat.run(model, x)
     except ValueError as error:
+        if image_size is None:
+            raise
         raise ValueError(
-            "`image_size` must be one the model takes, and its layers must have "
-            f"different names. Received: image_size={image_size!r}: "
-            f"{' '.join(str(error).split())[:300]}. Leave image_size out, or rename "
-            "layers before."
+            "`image_size` must be a size the model takes. Received: "
+            f"image_size={image_size!r}: {' '.join(str(error).split())[:300]}. Leave "
+            "image_size out: images are then resized to what the model takes."
         ) from error
     if layer is not None:
         output = flat.output_of(layer)
@@ -139,6 +142,18 @@ def _check_input(model):
         )
 
 
+def _check_names(model):
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _check_names(layer)
+        elif layer.name in _OURS and layer.weights:
+            raise ValueError(
+                f"`model` must not have layers with weights named {list(_OURS)}. "
+                f"Received: layer {layer.name!r}. Rename it: "
+                f'model.get_layer("{layer.name}").name = "{layer.name}_1".'
+            )
+
+
 def _build_input(model, image_size):
     (given,) = model.inputs
     shape = tuple(given.shape[1:])
@@ -155,7 +170,8 @@ def _build_input(model, image_size):
         return inputs, inputs
     image_size = check_image_size("image_size", image_size)
     inputs = keras.Input((None, None, shape[2]), name="image")
-    return inputs, build_resizing(image_size)(inputs)
+    # Resizing runs in training mode unless told, and so would every layer after it.
+    return inputs, build_resizing(image_size)(inputs, training=False)
 
 
 class _Flattened:
@@ -165,12 +181,13 @@ class _Flattened:
         self._outputs = {}  # layer name -> its output
         self._sources = {}  # id of a tensor -> (layer, its input tensors)
         self._renamed = {}  # id of a layer without weights -> the same renamed
+        self._names = {}  # name in the flat graph -> id of the model it comes from
 
     def run(self, model, inputs, training=None):
+        self._names.update(dict.fromkeys(_layer_names(model), id(model)))
+
         def call(layer, *args, **kwargs):
-            if isinstance(layer, keras.Sequential):
-                layer = _as_functional(layer)
-            if _is_graph(layer):
+            if self._can_lay_flat(layer):
                 return self.run(layer, args[0], kwargs.get("training", training))
             layer = self._without_clash(layer)
             if training is not None and "training" in _parameters(layer):
@@ -182,22 +199,22 @@ class _Flattened:
             return output
 
         # clone_model does the same, but hides the tensors of nested models.
-        outputs = model._run_through_graph(
+        outputs = _as_functional(model)._run_through_graph(
             inputs, operation_fn=lambda layer: layer, call_fn=call
         )
         if isinstance(outputs, (list, tuple)) and len(outputs) == 1:
             return outputs[0]
         return outputs
 
+    def _can_lay_flat(self, layer):
+        if not isinstance(layer, keras.Sequential) and not _is_graph(layer):
+            return False
+        owners = {self._names.get(name, id(layer)) for name in _layer_names(layer)}
+        return owners == {id(layer)}  # else a name would stand twice in one graph
+
     def _without_clash(self, layer):
         if layer.name not in _OURS:
             return layer
-        if getattr(layer, "weights", None):
-            raise ValueError(
-                f"`model` must not have layers with weights named {list(_OURS)}. "
-                f"Received: layer {layer.name!r}. Rename it: "
-                f'model.get_layer("{layer.name}").name = "{layer.name}_1"'
-            )
         if id(layer) not in self._renamed:
             config = {**layer.get_config(), "name": f"{layer.name}_1"}
             self._renamed[id(layer)] = layer.__class__.from_config(config)
@@ -249,6 +266,11 @@ class _Flattened:
         if len(shape) == 4:
             return keras.layers.GlobalAveragePooling2D(name="features")(output)
         return keras.layers.Activation("linear", name="features")(output)
+
+
+def _layer_names(model):
+    inputs = keras.layers.InputLayer
+    return [part.name for part in model.layers if not isinstance(part, inputs)]
 
 
 def _parameters(layer):

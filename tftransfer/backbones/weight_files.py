@@ -12,7 +12,7 @@ def check_weights(weights):
         ValueError: If it is a string or path but no such file.
         TypeError: If it is neither a string, a path nor `None`.
     """
-    if weights is None or weights == "imagenet":
+    if weights is None:
         return
     if not isinstance(weights, (str, os.PathLike)):
         raise TypeError(
@@ -21,6 +21,8 @@ def check_weights(weights):
             "model.save_weights and pass that file."
         )
     path = os.fspath(weights)
+    if path == "imagenet":
+        return
     if not path.endswith(_SUFFIXES) or not os.path.isfile(path):
         raise ValueError(
             '`weights` must be "imagenet", None or an existing file ending in one of '
@@ -28,14 +30,13 @@ def check_weights(weights):
         )
 
 
-def load_weights_file(model, path, network, options):
+def load_weights_file(model, path, network):
     """Load a weights file into a built model.
 
     Args:
         model: Built `keras.Model`.
         path: `.weights.h5`, `.h5` or `.keras` file.
-        network: Name of the network for the message.
-        options: Options of the network for the message.
+        network: How the network is built, for the message.
 
     Raises:
         ValueError: If the file is damaged or holds the weights of another network.
@@ -43,11 +44,10 @@ def load_weights_file(model, path, network, options):
     try:
         model.load_weights(path)
     except Exception as error:
-        given = "".join(f", {key}={value!r}" for key, value in options.items())
         raise ValueError(
-            f"`weights` must hold the weights of {network} without its top{given}. "
-            f"Received: weights={os.fspath(path)!r}, which does not fit: "
-            f"{' '.join(str(error).split())[:300]}. Take the file of this network "
-            "saved with include_top=False; if it should fit, it is damaged: delete it "
-            "and fetch it again."
+            f"`weights` must hold the weights of {network}. Received: "
+            f"weights={os.fspath(path)!r}, which does not fit: "
+            f"{' '.join(str(error).split())[:300]}. Take a file saved from that "
+            "network; if this should be one, it is damaged: delete it and fetch it "
+            "again."
         ) from error
