@@ -105,9 +105,7 @@ def _make_split(builder, split, supervision, preparation, training):
     is_large = training and shuffle_buffer < num_examples
     examples = builder.as_dataset(
         split=split,
-        decoders=tfds.decode.PartialDecoding(
-            dict.fromkeys(supervision.keys, True), supervision.decoders
-        ),
+        decoders=supervision.decoders,
         shuffle_files=is_large,
         read_config=tfds.ReadConfig(
             shuffle_seed=preparation.seed,

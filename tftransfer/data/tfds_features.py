@@ -56,7 +56,11 @@ def read_supervision(name, info, preparation):
         _check_no_pixels(name, preparation)
         return Supervision(keys, None, tf.identity, None, class_names)
     shape = _read_shape(name, source.shape, preparation)
-    decoders = {keys[0]: tfds.decode.SkipDecoding()}
+    decoders = {  # masks and further pictures would be decoded for nothing
+        key: tfds.decode.SkipDecoding()
+        for key, feature in info.features.items()
+        if isinstance(feature, tfds.features.Image)
+    }
     decode = _decode_color if source.shape[-1] != 4 else _decode_color_and_alpha
     return Supervision(keys, decoders, decode, shape, class_names)
 
