@@ -1,7 +1,7 @@
 """Seconds to import tftransfer and to print the command's help, in fresh processes.
 
 Run:  python benchmarks/import_time.py
-Rivals in the same run: `import keras`, `import tensorflow`. Median of five, interleaved.
+Rivals in the same run: `import keras`, `import tensorflow`. Median of five in turn.
 """
 
 import os
