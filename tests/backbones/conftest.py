@@ -65,12 +65,11 @@ def image_batch(rng):
 
 @pytest.fixture
 def save_function(tmp_path):
-    """Function `(function, *specs, variables=()) -> directory` of a `__call__`."""
+    """Function `(function, *specs, variables=(), **attributes) -> directory`."""
 
     def save(function, *specs, variables=(), name="function", **attributes):
-        module = tf.Module()
-        module.__class__ = type("Module", (tf.Module,), {})
-        module.all_variables = list(variables)
+        module = tf.__internal__.tracking.AutoTrackable()
+        module.variables = list(variables)
         for key, value in attributes.items():
             setattr(module, key, value)
         module.__call__ = tf.function(function, input_signature=specs, autograph=False)
@@ -92,3 +91,32 @@ def build_hub_classifier():
         return keras.Model(inputs, outputs)
 
     return build
+
+
+@pytest.fixture
+def text_module(tmp_path):
+    """Directory of an embedding of words; its vocabulary is a file, as usual."""
+    vocabulary = tmp_path / "vocabulary.txt"
+    vocabulary.write_text("good\nbad\n")
+    module = tf.Module()
+    module.table = tf.lookup.StaticVocabularyTable(
+        tf.lookup.TextFileInitializer(
+            str(vocabulary),
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
+        ),
+        num_oov_buckets=1,
+    )
+    start = tf.reshape(tf.range(6.0), (3, 2))
+    module.embeddings = tf.Variable(start, name="words/embeddings")
+    module.variables_and_tables = [module.embeddings, None]
+    module.call = tf.function(
+        lambda words: tf.gather(module.embeddings, module.table.lookup(words)),
+        [tf.TensorSpec((None,), tf.string)],
+        autograph=False,
+    )
+    tf.saved_model.save(module, str(tmp_path / "text"), module.call)
+    vocabulary.unlink()
+    return str(tmp_path / "text")

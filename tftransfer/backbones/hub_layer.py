@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras.src.saving import serialization_lib  # no public name tells the safe mode
@@ -25,7 +26,7 @@ from tftransfer.backbones.hub_variables import (
     check_gradient,
     group_by_prefix,
     list_variables,
-    make_weight,
+    make_weights,
     replace_value,
 )
 from tftransfer.checks import check_choice
@@ -111,18 +112,16 @@ class HubLayer(keras.layers.Layer):
         recorded = dict(recorded or {})
         frozen = recorded.pop("frozen", ())
         record = ModuleRecord.from_config(recorded) if recorded else None
-        same = recorded and find_same(handle, record.fingerprint)
-        directory = same if recorded else resolve_handle(handle)
+        same = find_same(handle, record.fingerprint) if record else None
+        directory = same if record else resolve_handle(handle)
         super().__init__(trainable=trainable, name=name, dtype=dtype, autocast=False)
         self.supports_jit = False  # text and tables cannot be compiled by XLA
-        self.handle, self.signature, self.output_key = (
-            str(handle),
-            signature,
-            output_key,
-        )
+        self.handle, self.signature = str(handle), signature
+        self.output_key = output_key
         self.tags = None if tags is None else tuple(tags)
-        self.record = record
-        self._module = self._endpoint = self._directory = None
+        self.record: Any = record
+        self._endpoint: Any = None
+        self._module = self._directory = None
         self._gradient_is_checked = self._values_are_loaded = False
         self._make_weights(directory)
         self.batch_norm = batch_norm
@@ -139,17 +138,15 @@ class HubLayer(keras.layers.Layer):
         variables = list_variables(module, endpoint)
         fingerprint = fingerprint_saved_model(directory)
         self.record = ModuleRecord.describe(endpoint, variables, fingerprint)
-        self._module, self._endpoint, self._directory = module, endpoint, directory
-        return [variable for variable, _ in variables]
+        self._endpoint, self._directory = endpoint, directory
+        return module, [variable for variable, _ in variables]
 
     def _make_weights(self, directory):
-        variables = self._load(directory) if directory is not None else None
-        taken, weights = {}, []
+        module, variables = self._load(directory) if directory else (None, None)
         with keras.name_scope(self.name):
-            for position, entry in enumerate(self.record.variables):
-                variable = variables[position] if variables else None
-                weights.append(make_weight(*entry, variable, taken))
+            weights = make_weights(self.record.variables, variables)
         self._module_weights = weights  # Keras counts variables that are attributes
+        self._module = module
 
     def _check_gradient(self):
         """Find out once whether the module can be trained at all."""
@@ -263,18 +260,17 @@ class HubLayer(keras.layers.Layer):
             check_saved_model(Path(dir_path) / SAVED_MODEL_FOLDER)
         )
         if self._module is None:
-            variables = self._load(self._directory)
+            module, variables = self._load(self._directory)
             for weight, variable in zip(self._module_weights, variables, strict=True):
                 replace_value(weight, variable, keep=self._values_are_loaded)
+            self._module = module  # last: Keras calls twice and forgets a first error
 
     def get_config(self):
         """Return the arguments that rebuild this layer."""
-        learnable = {id(weight) for weight in self._learnable_weights()}
-        frozen = [  # positions; Keras itself keeps no flag of a single variable
-            position
-            for position, weight in enumerate(self._module_weights)
-            if self.trainable and id(weight) in learnable and not weight.trainable
-        ]
+        weights = enumerate(
+            zip(self._module_weights, self.record.variables, strict=True)
+        )
+        frozen = [i for i, (w, (*_, learns)) in weights if learns and not w.trainable]
         return {
             **super().get_config(),
             "handle": self.handle,
@@ -282,7 +278,10 @@ class HubLayer(keras.layers.Layer):
             "output_key": self.output_key,
             "batch_norm": self.batch_norm,
             "tags": None if self.tags is None else list(self.tags),
-            "recorded": {**dataclasses.asdict(self.record), "frozen": frozen},
+            "recorded": {
+                **dataclasses.asdict(self.record),
+                "frozen": frozen if self.trainable else [],
+            },
         }
 
     @classmethod
@@ -290,9 +289,9 @@ class HubLayer(keras.layers.Layer):
         """Rebuild the layer; refused in safe mode."""
         if serialization_lib.in_safe_mode():
             raise ValueError(
-                "`safe_mode` must be False to load a HubLayer: the file holds a "
-                "SavedModel, and a SavedModel is a program that can do anything on "
-                f"this machine. Received: safe_mode=True, handle={config['handle']!r}. "
-                "Pass safe_mode=False if you trust where the file comes from."
+                "`safe_mode` must be False to load a HubLayer: a SavedModel is a "
+                "program that can do anything on this machine. Received: "
+                f"safe_mode=True, handle={config['handle']!r}. Pass safe_mode=False "
+                "if you trust where the file comes from."
             )
         return super().from_config(config)

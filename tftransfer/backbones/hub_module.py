@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -87,7 +88,7 @@ class Endpoint:
         if self._is_signature:
             return frozenset()
         names = list(inspect.signature(self._function).parameters)
-        choices = set()
+        choices: set[Any] = set()
         for concrete in self.concrete_functions:
             args, kwargs = concrete.structured_input_signature
             flag = {**dict(zip(names, args, strict=False)), **kwargs}.get("training")
@@ -141,8 +142,9 @@ def _flatten(outputs, prefix=""):
     if isinstance(outputs, tf.Tensor):
         yield prefix or "output", outputs
         return
-    is_list = isinstance(outputs, (list, tuple))
-    items = enumerate(outputs) if is_list else getattr(outputs, "items", list)()
+    if isinstance(outputs, (list, tuple)):
+        outputs = dict(enumerate(outputs))
+    items = outputs.items() if isinstance(outputs, dict) else ()
     for key, value in items:
         yield from _flatten(value, f"{prefix}/{key}" if prefix else str(key))
 
@@ -260,7 +262,7 @@ def load_module(directory, tags):
         tags = []  # the old format of TensorFlow Hub keeps its main graph untagged
     try:
         return tf.saved_model.load(str(directory), tags=tags)
-    except (OSError, RuntimeError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise ValueError(
             "`handle` must be a SavedModel that this TensorFlow can load. Received: "
             f"handle={str(directory)!r}, tags={tags!r}. {type(error).__name__}: "

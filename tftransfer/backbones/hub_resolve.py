@@ -12,7 +12,7 @@ from pathlib import Path
 PROGRAMS = ("saved_model.pb", "saved_model.pbtxt")
 PARTS = (*PROGRAMS, "fingerprint.pb", "tfhub_module.pb", "variables", "assets")
 NETWORK_TIMEOUT = 20.0  # seconds without an answer before a download is given up
-_kept_copies = {}  # fingerprint -> directory unpacked from a .keras file
+_kept_copies: dict[str, Path] = {}  # by fingerprint, unpacked from .keras files
 
 
 def resolve_handle(handle):

@@ -50,7 +50,7 @@ def check_gradient(endpoint, variables, training):
 
     Only the graph of the gradient is built; nothing runs, so that no statistics move.
     """
-    found = []
+    found: list[bool] = []
 
     def differentiate(inputs):
         with tf.GradientTape() as tape:
@@ -80,31 +80,32 @@ def _strategy_of(variables):
     return strategy or tf.distribute.get_strategy()
 
 
-def make_weight(name, shape, dtype, trainable, variable, taken):
-    """Make the Keras weight that stands for one variable of a SavedModel.
+def make_weights(entries, variables=None):
+    """Make the Keras weights that stand for the variables of a SavedModel.
 
     Args:
-        name: Name of the variable, which may hold slashes.
-        shape: Its shape.
-        dtype: Its dtype, by name.
-        trainable: Whether the module marks it as trainable.
-        variable: The `tf.Variable`, which is shared and not copied; `None` makes a
-            stand-in for `replace_value`.
-        taken: Dictionary that counts the names given so far.
+        entries: `(name, shape, dtype, trainable)` of each variable.
+        variables: The `tf.Variable`s, which are shared and not copied; `None` makes
+            stand-ins for `replace_value`.
 
     Returns:
-        A `keras.Variable`.
+        List of `keras.Variable`, each with a name of its own.
     """
-    name = name.replace("/", "_")  # Keras allows no slash
-    taken[name] = taken.get(name, 0) + 1
-    return keras.Variable(
-        "zeros" if variable is None else variable,  # the very variable, no copy
-        shape=shape,
-        dtype=dtype,
-        trainable=trainable,
-        autocast=False,
-        name=name if taken[name] == 1 else f"{name}_{taken[name] - 1}",
-    )
+    weights = []
+    taken: dict[str, int] = {}
+    for position, (name, shape, dtype, trainable) in enumerate(entries):
+        name = name.replace("/", "_")  # Keras allows no slash
+        taken[name] = taken.get(name, 0) + 1
+        weight = keras.Variable(
+            variables[position] if variables else "zeros",
+            shape=shape,
+            dtype=dtype,
+            trainable=trainable,
+            autocast=False,
+            name=name if taken[name] == 1 else f"{name}_{taken[name] - 1}",
+        )
+        weights.append(weight)
+    return weights
 
 
 def replace_value(weight, variable, keep):
@@ -112,7 +113,8 @@ def replace_value(weight, variable, keep):
     if keep:
         variable.assign(weight.value)
     # The optimizer of a loaded model is built before and knows variables by this.
-    variable._unique_id = weight.value._unique_id
+    primary = getattr(variable, "_primary", variable)  # of the replicas, if any
+    primary._unique_id = weight.value._unique_id
     weight._value = variable
 
 
@@ -160,7 +162,7 @@ def group_by_prefix(names, sizes):
 
 
 def _group(folders, positions, depth):
-    blocks = {}
+    blocks: dict[str, list[int]] = {}
     for position in positions:
         blocks.setdefault("/".join(folders[position][:depth]), []).append(position)
     return list(blocks.items())
