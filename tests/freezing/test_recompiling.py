@@ -184,6 +184,5 @@ def test_an_optimizer_without_a_rate_of_its_own_is_refused():
     optimizers = keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1))
     multi = keras.optimizers.MultiOptimizer(optimizers)
     assert type(renew_optimizer(multi)) is type(multi)
-    expected = "Received: learning_rate=0.5 for MultiOptimizer"
-    with pytest.raises(ValueError, match=expected):
+    with pytest.raises(ValueError, match="Received: MultiOptimizer"):
         renew_optimizer(multi, 0.5)

@@ -81,6 +81,12 @@ def change_flags(model, depth, batch_norm):
     return True
 
 
+def check_depth(model, depth):
+    """Raise as `set_trainable_depth` would, changing nothing."""
+    if depth is not None:
+        _first_open(split_model(model)[0], depth)
+
+
 def is_backbone_frozen(model):
     """Whether no weight of the backbone learns."""
     blocks, _ = split_model(model)

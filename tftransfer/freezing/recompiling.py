@@ -58,13 +58,8 @@ def renew_optimizer(optimizer, learning_rate=None):
         del config["inner_optimizer"]
         inner = renew_optimizer(optimizer.inner_optimizer, learning_rate)
         return type(optimizer)(inner, **config)
-    if learning_rate is not None and _RATE not in config:
-        raise ValueError(
-            "`learning_rate` must be None for an optimizer without one rate of its "
-            f"own. Received: learning_rate={learning_rate!r} for "
-            f"{type(optimizer).__name__}. Compile the model with a plain optimizer "
-            "such as keras.optimizers.Adam()."
-        )
+    if learning_rate is not None:
+        own_rate(optimizer)  # refuses an optimizer that has none
     if _RATE in config:
         config[_RATE] = own_rate(optimizer) if learning_rate is None else learning_rate
     renewed = type(optimizer).from_config(config)
@@ -76,8 +71,18 @@ def renew_optimizer(optimizer, learning_rate=None):
 
 
 def own_rate(optimizer):
-    """Return an optimizer's rate: a float, or its schedule or function as it is."""
+    """Return an optimizer's rate: a float, or its schedule or function as it is.
+
+    Raises:
+        ValueError: If the optimizer has no rate of its own.
+    """
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return own_rate(optimizer.inner_optimizer)
+    if _RATE not in optimizer.get_config():
+        raise ValueError(
+            "`optimizer` must have a learning rate of its own. Received: "
+            f"{type(optimizer).__name__}. Compile the model with a plain optimizer "
+            "such as keras.optimizers.Adam()."
+        )
     rate = optimizer._learning_rate
     return rate if callable(rate) else float(rate)

@@ -1,0 +1,164 @@
+"""Fine-tuning in stages with plain `fit`: the head first, then the backbone."""
+
+import keras
+
+from tftransfer.checks import check_whole_number
+from tftransfer.freezing.depth import check_depth
+from tftransfer.freezing.flags import read_flags
+from tftransfer.freezing.recompiling import own_rate
+from tftransfer.training.batches import read_data
+from tftransfer.training.class_weights import complete_class_weight
+from tftransfer.training.data_checks import check_compiled, check_data
+from tftransfer.training.running import run_stages
+from tftransfer.training.seeding import seed_training
+from tftransfer.training.stages import check_own_rate, check_stages, plan_stages
+
+_SHORT_FORM = {  # what `stages` replaces, with the defaults
+    "epochs": 5,
+    "frozen_epochs": 1,
+    "trainable_depth": None,
+    "learning_rate": "auto",
+}
+
+
+def fine_tune(
+    model,
+    train,
+    *,
+    validation_data=None,
+    epochs=5,
+    frozen_epochs=1,
+    trainable_depth=None,
+    learning_rate="auto",
+    stages=None,
+    callbacks=None,
+    class_weight=None,
+    seed=None,
+    verbose="auto",
+):
+    """Fine-tune a compiled model in stages: the head first, then what shall learn.
+
+    A new head first learns on the frozen backbone, then backbone and head together at
+    a tenth of the rate: large gradients of an untrained head would undo what the
+    backbone knows. Each stage is one call of `model.fit`, compiled once with the
+    model's own optimizer class and configuration, loss and metrics; within a stage the
+    rate falls to zero as a cosine. A model whose backbone stays frozen anyway gets one
+    stage of `frozen_epochs + epochs`. For other rates, schedules, patience or
+    BatchNormalization policies give `stages`.
+
+    With `validation_data` a stage ends early when the validation loss has not
+    improved for some epochs, the next stage begins from its best weights, and at last
+    the model has the weights of the epoch with the lowest validation loss of all. This
+    holds as well when training is interrupted or fails; then the error goes on to the
+    caller. Afterwards the model is compiled as it was, at its own rate, with a new
+    optimizer; the depth stays that of the last stage.
+
+    A callback that stops training ends the whole run; a Keras `EarlyStopping` ends the
+    stage. Callbacks see one `fit` per stage, with epochs that count on: give
+    `CSVLogger` `append=True`.
+
+    Args:
+        model: Compiled `keras.Model`, functional, a wrapper with a functional `.model`,
+            or any model with `frozen_epochs=0` and no depth.
+        train: Batched `tf.data.Dataset` or `keras.utils.PyDataset` of `(x, y)` or
+            `(x, y, sample_weight)`, or a tuple of such arrays (batches of 32).
+        validation_data: The same for validation, or `None`.
+        epochs: Epochs of the last stage, at least 1.
+        frozen_epochs: Epochs before it in which only the head learns, at least 0.
+        trainable_depth: How much of the backbone learns in the last stage, see
+            `set_trainable_depth`; `None` takes what learns in the model as it is.
+        learning_rate: Rate of all stages at their beginning; `"auto"` is the rate the
+            model was compiled with, and a tenth of it where the backbone learns.
+        stages: List of `Stage` instead of the four arguments above.
+        callbacks: List of Keras callbacks.
+        class_weight: Dict from class number to weight in the loss, for classification;
+            classes left out weigh 1.
+        seed: Seed of all random generators and of the model's dropout. Equal weights,
+            data and seed give equal weights to the bit on one machine; a shuffled
+            dataset has its own seed, and every look into it changes its next order.
+        verbose: As in `fit`.
+
+    Returns:
+        `keras.callbacks.History` of all stages: `.history` with one value for each
+        epoch, `.epoch`, and `.stages`, the first epoch of each stage, from 0.
+
+    Raises:
+        ValueError: If arguments do not fit together or to the model, the model is not
+            compiled, or the first batch shows that the data do not fit. All before
+            training begins.
+        TypeError: If an argument has the wrong type.
+
+    Example:
+
+    >>> model = keras.Sequential(
+    ...     [
+    ...         keras.Input((4,)),
+    ...         keras.layers.Dense(8, name="block1"),
+    ...         keras.layers.Activation("relu", name="features"),
+    ...         keras.layers.Dense(3),
+    ...     ]
+    ... )
+    >>> model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
+    >>> train = np.eye(4).repeat(8, axis=0), np.arange(32) % 3
+    >>> history = tft.fine_tune(model, train, epochs=2, trainable_depth=1, verbose=0)
+    >>> history.epoch, history.stages
+    ([0, 1, 2], [0, 1])
+
+    Reference:
+        [Transfer learning guide](https://keras.io/guides/transfer_learning/).
+    """
+    check_compiled(model)
+    given = (epochs, frozen_epochs, trainable_depth, learning_rate)
+    flags = read_flags(model) if stages is None else None
+    stages = _read_stages(model, stages, given)
+    callbacks = _read_callbacks(callbacks)
+    if seed is not None:
+        check_whole_number("seed", seed, 0)
+    data = read_data("train", train)
+    class_weight = complete_class_weight(model, data, class_weight)
+    check_data(model, data, several_classes=True)
+    validation = None
+    if validation_data is not None:
+        validation = read_data("validation_data", validation_data)
+        check_data(model, validation, several_classes=False)
+    if seed is not None:
+        seed_training(model, seed)
+    return run_stages(
+        model,
+        stages,
+        data,
+        validation,
+        flags=flags,
+        callbacks=callbacks,
+        class_weight=class_weight,
+        verbose=verbose,
+    )
+
+
+def _read_stages(model, stages, given):
+    short = dict(zip(_SHORT_FORM, given, strict=True))
+    if stages is None:
+        stages = plan_stages(model, **short)
+    else:
+        others = [name for name, x in short.items() if x != _SHORT_FORM[name]]
+        if others:
+            raise ValueError(
+                "`stages` must be given alone, without what each Stage says itself. "
+                f"Received: stages and {', '.join(others)}. Put it into the stages."
+            )
+        check_stages(stages)
+    for stage in stages:
+        check_depth(model, stage.trainable_depth)
+    check_own_rate(own_rate(model.optimizer), stages)
+    return stages
+
+
+def _read_callbacks(callbacks):
+    callbacks = keras.tree.flatten(callbacks if callbacks is not None else [])
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(
+                "`callbacks` must be a list of keras.callbacks.Callback. Received: "
+                f"one of type {type(callback).__name__}. Pass instances, not classes."
+            )
+    return callbacks

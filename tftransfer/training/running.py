@@ -1,0 +1,147 @@
+"""Run stages one after the other, each with one call of `fit`."""
+
+import contextlib
+import math
+import warnings
+
+import keras
+
+from tftransfer.freezing.depth import change_flags
+from tftransfer.freezing.flags import restore_flags
+from tftransfer.freezing.recompiling import own_rate, recompile
+from tftransfer.training.stages import CosinePerEpoch, stage_rate
+
+
+def run_stages(model, stages, data, validation, *, flags, callbacks, **fit_arguments):
+    """Train a model through `stages`.
+
+    Args:
+        model: Compiled `keras.Model`.
+        stages: List of `Stage`.
+        data: `TrainingData`.
+        validation: `TrainingData` or `None`.
+        flags: What `read_flags` gave, for a stage of depth `None` to go back to; `None`
+            keeps the depth of the stage before.
+        callbacks: List of Keras callbacks.
+        fit_arguments: Further arguments of `fit`.
+
+    Returns:
+        `keras.callbacks.History` of all stages.
+
+    Raises:
+        ValueError: If nothing would learn in a stage.
+    """
+    rate = own_rate(model.optimizer)
+    history, best = _start_history(model), _Best()
+    if validation is not None:
+        fit_arguments["validation_data"] = validation.source
+    try:
+        for stage in stages:
+            _set_depth(model, stage, flags)
+            stage_start = stage_rate(stage, model, rate, data.num_batches)
+            recompile(model, learning_rate=stage_start)
+            first = len(history.epoch)
+            best.stopper = None if validation is None else _stopper(stage)
+            watchers = [
+                *callbacks,
+                *_rate_callbacks(stage, data, stage_start, first),
+                *([best.stopper] if best.stopper else []),
+            ]
+            with _quiet_about_length(data, validation):
+                part = model.fit(
+                    **data.fit_arguments,
+                    **fit_arguments,
+                    initial_epoch=first,
+                    epochs=first + stage.epochs,
+                    callbacks=watchers,
+                )
+            best.take()
+            _join(history, part, first)
+            if _was_stopped(model, watchers):
+                break
+    finally:
+        best.restore(model)
+        recompile(model, learning_rate=rate)
+    return history
+
+
+@contextlib.contextmanager
+def _quiet_about_length(*parts):
+    """Silence what Keras warns of at the end of data that do not know their length."""
+    with warnings.catch_warnings():
+        if any(part and part.num_batches is None for part in parts):
+            warnings.filterwarnings("ignore", "Your input ran out of data")
+        yield
+
+
+def _set_depth(model, stage, flags):
+    if stage.trainable_depth is not None:
+        change_flags(model, stage.trainable_depth, stage.batch_norm)
+    elif flags is not None:
+        restore_flags(flags)
+    if not model.trainable_weights:
+        raise ValueError(
+            "`model` must have weights that learn. Received: "
+            f"trainable_depth={stage.trainable_depth!r} for a model without a head. "
+            "Add a head, or open more with trainable_depth."
+        )
+
+
+def _rate_callbacks(stage, data, rate, first):
+    if stage.schedule == "cosine" and not data.num_batches:
+        return [CosinePerEpoch(rate, first, stage.epochs)]
+    return []
+
+
+def _stopper(stage):
+    return keras.callbacks.EarlyStopping(
+        monitor="val_loss",
+        mode="min",
+        patience=stage.patience or stage.epochs,
+        restore_best_weights=True,
+    )
+
+
+class _Best:
+    """The weights of the epoch with the lowest validation loss so far."""
+
+    def __init__(self):
+        self.loss, self.weights, self.stopper = math.inf, None, None
+
+    def take(self):
+        loss = getattr(self.stopper, "best", None)
+        if loss is not None and loss < self.loss:
+            self.loss, self.weights = loss, self.stopper.best_weights
+
+    def restore(self, model):
+        self.take()  # of a stage that was interrupted
+        if self.weights is not None:
+            model.set_weights(self.weights)
+
+
+def _start_history(model):
+    history = keras.callbacks.History()
+    history.set_model(model)
+    history.on_train_begin()
+    history.stages = []
+    return history
+
+
+def _join(history, part, first):
+    history.stages.append(first)
+    history.epoch += part.epoch
+    history.set_params(part.params)
+    for name, values in part.history.items():
+        history.history.setdefault(name, []).extend(values)
+    history.model.history = history
+
+
+def _was_stopped(model, callbacks):
+    """Whether a callback ended more than its stage."""
+    ended_stage = [
+        callback
+        for callback in callbacks
+        if isinstance(callback, keras.callbacks.EarlyStopping)
+        and callback.stopped_epoch
+    ]
+    return model.stop_training and not ended_stage
