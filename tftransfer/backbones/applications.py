@@ -244,7 +244,7 @@ def _rebuild(source, name, resizing, mode, in_channels):
         if isinstance(layer, keras.Sequential):
             return functools.reduce(lambda x, part: renew(part)(x), layer.layers, *args)
         if layer.name == "features":
-            args = [keras.layers.GlobalAveragePooling2D(name="pool")(*args)]
+            args = (keras.layers.GlobalAveragePooling2D(name="pool")(*args),)
         return layer(*args, **kwargs)
 
     rebuilt = keras.models.clone_model(

@@ -1,6 +1,6 @@
 """What each family of `keras.applications` does to pixels, as layers."""
 
-import inspect
+import sys
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from tftransfer.backbones.widening import widen_statistics
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # red, green, blue, of pixels in 0..1
 IMAGENET_STDDEV = (0.229, 0.224, 0.225)
-_CAFFE_MEAN = (103.939, 116.779, 123.68)  # blue, green, red, of pixels in 0..255
+_CAFFE_MEAN = [103.939, 116.779, 123.68]  # blue, green, red, of pixels in 0..255
 _MODES = ("caffe", "tf", "torch")
 
 
@@ -31,7 +31,7 @@ def preprocessing_mode(name):
     >>> preprocessing_mode("MobileNetV2")
     'tf'
     """
-    family = inspect.getmodule(getattr(keras.applications, name))
+    family = sys.modules[getattr(keras.applications, name).__module__]
     pixels = np.linspace(0.0, 255.0, 12, dtype="float32").reshape(1, 2, 2, 3)
     result = family.preprocess_input(pixels.copy())
     if np.array_equal(result, pixels):
@@ -78,7 +78,7 @@ def preprocess_pixels(x, mode, in_channels):
     mean = [255 * value for value in IMAGENET_MEAN]
     variance = [(255 * value) ** 2 for value in IMAGENET_STDDEV]
     if mode == "caffe":
-        mean, variance = _CAFFE_MEAN, (1.0, 1.0, 1.0)
+        mean, variance = _CAFFE_MEAN, [1.0, 1.0, 1.0]
         if in_channels == 3:
             x = keras.ops.flip(x, axis=-1)
         else:
