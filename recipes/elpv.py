@@ -12,7 +12,7 @@ import tftransfer as tft
 
 IMAGE_SIZE = (224, 224)
 BACKBONE = "pip:efficientnet_lite0"
-FROZEN = tft.Stage(epochs=6, learning_rate=1e-2, trainable_depth=0)
+FROZEN = tft.Stage(epochs=6, learning_rate=2e-2, trainable_depth=0)
 TUNED = tft.Stage(epochs=8, learning_rate=3e-4, trainable_depth=0.5)
 
 

@@ -58,6 +58,19 @@ def test_raw_pixels_of_any_size_and_dtype_give_the_same_logits(backbone, images)
     assert model.predict(images[:2, :17, :23], verbose=0).shape == (2, 3)
 
 
+@pytest.mark.parametrize("handle", ["pip:efficientnet_lite0", "keras:MobileNetV2"])
+def test_a_plain_call_is_inference(handle, images):
+    model = build_transfer_model(
+        load_backbone(handle, weights=None), **SMALL, trainable_depth="all",
+        batch_norm="train",
+    )  # fmt: skip
+    before = model.get_weights()
+    called = np.asarray(model(images))
+    np.testing.assert_allclose(called, model.predict(images, verbose=0), atol=1e-5)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_the_model_is_the_backbone_and_a_dense_layer(backbone, images):
     model = build_transfer_model(backbone, **SMALL)
     features = backbone.model.predict(images, verbose=0)

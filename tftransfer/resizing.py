@@ -16,6 +16,10 @@ def build_resizing(
     photograph does not turn into noise. At the right size pixels stay as they are
     (after lanczos to within 1e-4).
 
+    In a functional model call the layer with `training=False`: Keras' resizing takes
+    itself to be training where nobody says, and every layer behind it would follow,
+    dropout and BatchNormalization too. What `fit` says still counts.
+
     Args:
         image_size: `(height, width)` in pixels, or an `int` for a square.
         interpolation: One of `INTERPOLATIONS`.

@@ -67,7 +67,7 @@ def load_hub_model(
     if _takes_images(shape, dtype):
         size = _choose_image_size(shape[1:3], image_size)
         inputs = keras.Input((None, None, 3), name="image")
-        outputs = build_resizing(size)(inputs)
+        outputs = build_resizing(size)(inputs, training=False)  # see its docstring
         if keras.backend.is_float_dtype(dtype):
             outputs = _scale(*pixel_range)(outputs)
     else:

@@ -122,7 +122,8 @@ def _apply_backbone(name, image_size, in_channels, interpolation, crop):
         "image_size", image_size or efficientnet_lite_image_size(variant)
     )
     images = keras.Input((None, None, in_channels), name="images")
-    x = build_resizing(size, interpolation=interpolation, crop=crop)(images)
+    resizing = build_resizing(size, interpolation=interpolation, crop=crop)
+    x = resizing(images, training=False)  # see its docstring
     preprocessing = layers.Rescaling(
         1 / 128, offset=-127 / 128, dtype="float32", name="preprocessing"
     )

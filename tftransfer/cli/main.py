@@ -7,6 +7,7 @@ import traceback
 
 from tftransfer._version import __version__
 from tftransfer.cli import backbones, demo, evaluate, export, predict, train
+from tftransfer.cli.quiet import start_tensorflow
 
 _COMMANDS = {
     "demo": demo,
@@ -37,10 +38,9 @@ def main(arguments=None):
     Returns:
         0 if all went well, 2 for a user's mistake, 1 otherwise.
     """
-    # Has to be set before TensorFlow is imported: its start is of no use to a user.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     parsed = _build_parser().parse_args(arguments)
     try:
+        start_tensorflow()
         _COMMANDS[parsed.command].run(parsed)
     except KeyboardInterrupt:
         print("tftransfer: interrupted, nothing half-written is left", file=sys.stderr)

@@ -40,12 +40,14 @@ class Block:
         layers: Its Keras layers, from input to output.
         variables: For a part of a SavedModel its variables, otherwise `None`.
         num_parameters: Number of weights, as `model.count_params()` counts them.
+        undivided: Why a SavedModel is one single block where it is, a `ValueError`.
     """
 
     name: str
     layers: tuple
     variables: tuple | None
     num_parameters: int
+    undivided: ValueError | None = None
 
 
 def model_blocks(model):
@@ -96,7 +98,8 @@ def split_model(model):
     calls, outputs = list_calls(graph_of(model))
     backbone, head = _split_calls(calls, outputs)
     ends = [i for i in cut_positions(backbone + head, outputs) if i < len(backbone)]
-    segments, taken = [], set()
+    segments: list[_Segment] = []
+    taken: set[int] = set()
     for start, end in zip([0, *(i + 1 for i in ends)], [*ends, None], strict=True):
         stop = len(backbone) if end is None else end + 1
         # A layer used twice belongs to its first place: frozen there, frozen for all.
@@ -112,6 +115,7 @@ class _Segment:
     layers: list
     name: str
     variables: tuple | None = None
+    undivided: ValueError | None = None
 
     @property
     def num_parameters(self):
@@ -131,14 +135,23 @@ def _learns(layer):
 
 
 def _segments_of(layers):
-    plain = [x for x in layers if not getattr(x, "variable_blocks", None)]
+    divided = [(layer, *_variable_blocks(layer)) for layer in layers]
+    plain = [layer for layer, parts, error in divided if not parts and not error]
     segments = [_Segment(plain, block_name(plain))] if plain else []
-    for layer in layers:
-        segments += [
-            _Segment([layer], name, tuple(variables))
-            for name, variables in getattr(layer, "variable_blocks", None) or ()
-        ]
+    for layer, parts, error in divided:
+        if error:
+            weights = tuple(layer.weights)
+            segments.append(_Segment([layer], layer.name, weights, error))
+        for name, variables in parts:
+            segments.append(_Segment([layer], name, tuple(variables)))
     return segments
+
+
+def _variable_blocks(layer):
+    try:
+        return getattr(layer, "variable_blocks", None) or (), None
+    except ValueError as error:
+        return (), error
 
 
 def _merge(segments):
@@ -153,12 +166,11 @@ def _merge(segments):
 
 
 def _join_below(segments, belongs):
-    joined = []
+    joined: list[_Segment] = []
     for segment in segments:
-        below = joined[-1] if joined else None
-        plain = below and below.variables is None and segment.variables is None
-        if plain and belongs(below, segment):
-            below.layers += segment.layers
+        is_plain = joined and joined[-1].variables is None and segment.variables is None
+        if is_plain and belongs(joined[-1], segment):
+            joined[-1].layers += segment.layers
         else:
             joined.append(segment)
     return joined
@@ -166,11 +178,18 @@ def _join_below(segments, belongs):
 
 def _block_of(segment):
     layers = tuple(segment.layers)
-    return Block(segment.name, layers, segment.variables, segment.num_parameters)
+    return Block(
+        segment.name,
+        layers,
+        segment.variables,
+        segment.num_parameters,
+        segment.undivided,
+    )
 
 
 def _unique_names(blocks):
-    counts, unique = collections.Counter(), []
+    counts: collections.Counter = collections.Counter()
+    unique = []
     for block in blocks:
         counts[block.name] += 1
         count = counts[block.name]
@@ -213,7 +232,8 @@ def _has_weights(call):
 
 def _below_last_weights(calls):
     """Calls that feed the last layers with weights, those with no others above."""
-    above, feeding = set(), []
+    above: set[object] = set()
+    feeding = []
     for call in reversed(calls):
         has_weights_above = bool(above & set(call.outputs))
         if has_weights_above or _has_weights(call):

@@ -5,7 +5,12 @@ import numbers
 from tftransfer.checks import check_choice, did_you_mean
 from tftransfer.freezing.batch_norm import POLICIES, apply_batch_norm
 from tftransfer.freezing.blocks import split_model
-from tftransfer.freezing.flags import set_trainable
+from tftransfer.freezing.flags import (
+    read_flags,
+    restore_flags,
+    set_own_flag,
+    set_trainable,
+)
 from tftransfer.freezing.graph import graph_of, nested_models
 from tftransfer.freezing.recompiling import recompile
 
@@ -31,8 +36,9 @@ def set_trainable_depth(model, depth, batch_norm="inference"):
             backbone's parameters; a block's or layer's name everything from there up;
             `"all"` everything; `None` changes nothing at all.
         batch_norm: BatchNormalization in the open part of the backbone: `"inference"`
-            (statistics fixed, scale and offset learn), `"frozen"` (nothing moves) or
-            `"train"` (batch statistics, as in training from scratch).
+            (statistics fixed, scale and offset learn), `"frozen"` (nothing moves; in
+            a SavedModel as `"inference"`) or `"train"` (batch statistics, as in
+            training from scratch).
 
     Raises:
         ValueError: If the model has no graph, there are fewer blocks than `depth`, the
@@ -65,20 +71,36 @@ def change_flags(model, depth, batch_norm):
     check_choice("batch_norm", batch_norm, POLICIES)
     if depth is None:
         return False
-    blocks, _ = split_model(model)
+    blocks, head = split_model(model)
     first, start = _first_open(blocks, depth)
-    # Everything first, then what stays frozen: a parent's flag overwrites its children.
-    set_trainable(model, True)
-    for index, block in enumerate(blocks):
-        if block.variables is None:
-            is_open = index >= first
-            opened = block.layers[start if index == first else 0 :] if is_open else ()
-            _set_layers(block, opened, batch_norm)
-    _set_variables(blocks, first)
-    for nested in nested_models(graph_of(model)):
-        if nested.weights and not any(x.trainable for x in nested.weights):
-            set_trainable(nested, False)
+    before = read_flags(model)
+    try:
+        _set_blocks(blocks, first, start, batch_norm)
+        for layer in [*head, *_beside_graph(model)]:
+            set_trainable(layer, True)
+    except Exception:  # a SavedModel that cannot be trained says so when it is opened
+        restore_flags(before)
+        raise
+    _set_containers(model)
     return True
+
+
+def _beside_graph(model):
+    """Layers that a wrapper has besides its functional model, such as an alignment."""
+    graph = graph_of(model)
+    if model is graph:
+        return []
+    return [x for x in model._flatten_layers(False, False) if x is not graph]
+
+
+def _set_containers(model):
+    """A model's own flag hides all weights in it, so it follows from theirs."""
+    graph = graph_of(model)
+    for container in nested_models(graph):
+        learns = any(weight.trainable for weight in container.weights)
+        set_own_flag(container, learns or not container.weights)
+    for container in (model, graph):
+        set_own_flag(container, True)
 
 
 def check_depth(model, depth):
@@ -102,6 +124,14 @@ def block_variables(block):
     return [weight for layer in block.layers for weight in layer.weights]
 
 
+def _set_blocks(blocks, first, start, batch_norm):
+    for index, block in enumerate(blocks):
+        if block.variables is None:
+            opened = block.layers[start if index == first else 0 :]
+            _set_layers(block, opened if index >= first else (), batch_norm)
+    _set_variables(blocks, first, batch_norm)
+
+
 def _set_layers(block, opened, batch_norm):
     open_ids = set(map(id, opened))
     for layer in block.layers:
@@ -110,15 +140,23 @@ def _set_layers(block, opened, batch_norm):
         apply_batch_norm(layer, batch_norm)
 
 
-def _set_variables(blocks, first):
+def _set_variables(blocks, first, batch_norm):
     """Open the blocks of SavedModel layers variable by variable."""
     of_variables = [(i, x) for i, x in enumerate(blocks) if x.variables is not None]
-    open_layers = {id(x.layers[0]) for i, x in of_variables if i >= first}
-    for _, block in of_variables:
-        set_trainable(block.layers[0], id(block.layers[0]) in open_layers)
+    learning = {id(x.layers[0]) for i, x in of_variables if i >= first}
+    for layer in {id(x.layers[0]): x.layers[0] for _, x in of_variables}.values():
+        set_trainable(layer, id(layer) in learning)
+        if id(layer) in learning:
+            _set_module_mode(layer, batch_norm)
     for index, block in of_variables:
         for variable in block.variables:
             variable.trainable = index >= first
+
+
+def _set_module_mode(layer, batch_norm):
+    # Scale and offset cannot be told from other variables, so they learn if open.
+    if hasattr(layer, "batch_norm"):
+        layer.batch_norm = "train" if batch_norm == "train" else "inference"
 
 
 def _first_open(blocks, depth):
@@ -138,6 +176,8 @@ def _first_open(blocks, depth):
 
 
 def _counted(blocks, depth):
+    if depth > 0:
+        _check_divided(blocks)
     if not 0 <= depth <= len(blocks):
         raise ValueError(
             "`trainable_depth` given as an int must be a number of blocks from 0 to "
@@ -148,6 +188,12 @@ def _counted(blocks, depth):
     return len(blocks) - depth
 
 
+def _check_divided(blocks):
+    for block in blocks:
+        if block.undivided is not None:
+            raise block.undivided
+
+
 def _fraction(blocks, fraction):
     if not 0 < fraction <= 1:
         raise ValueError(
@@ -155,6 +201,8 @@ def _fraction(blocks, fraction):
             f"backbone's parameters. Received: trainable_depth={fraction}. Pass the "
             "int 0 to freeze the backbone, or an int for a number of blocks."
         )
+    if fraction < 1:
+        _check_divided(blocks)
     wanted = fraction * sum(block.num_parameters for block in blocks)
     opened = 1e-9 * wanted  # 368 of 672 is a fraction that rounds to a little more
     for index in reversed(range(len(blocks))):

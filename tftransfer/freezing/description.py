@@ -139,11 +139,10 @@ def _count(weights):
 
 def _notes(rows):
     total = sum(row.num_parameters for row in rows)
-    largest = max(rows, key=lambda row: row.num_parameters, default=None)
-    if len(rows) < 2 or largest.num_parameters < _LARGE_BLOCK * total:
-        return []
     return [
-        f"{largest.num_parameters / total:.0%} of the backbone lies in one block, "
-        f"{largest.name}, which no cut divides. Give set_trainable_depth "
-        "the name of a layer in it to open only its upper part."
+        f"{row.num_parameters / total:.0%} of the backbone lies in one block, "
+        f"{row.name}, which no cut divides. Give set_trainable_depth the name of a "
+        "layer in it to open only its upper part."
+        for row in rows
+        if len(rows) > 1 and row.num_parameters >= _LARGE_BLOCK * total
     ]

@@ -6,10 +6,19 @@ def set_trainable(layer, value):
 
     Under TensorFlow, assigning the value an attribute already has is skipped before
     Keras sees it: `model.trainable = True` leaves layers frozen one by one as they
-    are. The opposite value first reaches every layer and variable.
+    are. So every layer and variable inside is set on its own.
     """
-    layer.trainable = not value
-    layer.trainable = value
+    inside = layer._flatten_layers()
+    for part in inside:
+        part.trainable = value
+    for part in inside:
+        for variable in part._trainable_variables:
+            variable.trainable = value
+
+
+def set_own_flag(container, value):
+    """Set the flag of a model without those of its layers."""
+    container._trainable = value
 
 
 def read_flags(model):
@@ -21,10 +30,10 @@ def read_flags(model):
 def restore_flags(flags):
     """Set all flags as they were when `read_flags` read them.
 
-    Parents come before their children in `flags`, and variables last.
+    Only what differs is set, parents before their children and variables last.
     """
     layers, variables = flags
     for layer, value in layers:
-        set_trainable(layer, value)
+        layer.trainable = value
     for variable, value in variables:
         variable.trainable = value

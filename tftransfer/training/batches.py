@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ class TrainingData:
     """
 
     name: str
-    source: object
+    source: Any
 
     @property
     def is_arrays(self):

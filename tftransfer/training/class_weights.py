@@ -69,7 +69,7 @@ def _check_keys(class_weight, num_classes):
     wrong = [
         key
         for key in class_weight
-        if not isinstance(key, numbers.Integral) or not 0 <= key < num_classes
+        if not isinstance(key, numbers.Integral) or int(key) not in range(num_classes)
     ]
     if wrong:
         raise ValueError(

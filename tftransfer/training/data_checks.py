@@ -58,7 +58,7 @@ def check_data(model, data, *, several_classes):
     batches = iter(data.batches())
     first = next(batches, None)
     if first is None:
-        _refuse_empty(data)
+        raise _emptiness(data)
     images, labels = first[:2]
     _check_images(model, data.name, images)
     if task is not None:
@@ -74,7 +74,7 @@ def _check_structure(model, data):
     if isinstance(data.source, tf.data.Dataset):
         _check_spec(model, name, data.source.element_spec)
     if data.num_batches == 0:
-        _refuse_empty(data)
+        raise _emptiness(data)
     if data.is_endless:
         raise ValueError(
             f"`{name}` must come to an end: an epoch is one pass over it. "
@@ -83,8 +83,8 @@ def _check_structure(model, data):
         )
 
 
-def _refuse_empty(data):
-    raise ValueError(
+def _emptiness(data):
+    return ValueError(
         f"`{data.name}` must hold at least one batch. Received: {data.name} without "
         "any. Check the path or split it was read from, and filters and "
         "drop_remainder=True, which may have left nothing."

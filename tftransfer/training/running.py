@@ -106,12 +106,16 @@ class _Best:
     """The weights of the epoch with the lowest validation loss so far."""
 
     def __init__(self):
-        self.loss, self.weights, self.stopper = math.inf, None, None
+        self.loss: float = math.inf
+        self.weights: list | None = None
+        self.stopper: keras.callbacks.EarlyStopping | None = None
 
     def take(self):
-        loss = getattr(self.stopper, "best", None)
-        if loss is not None and loss < self.loss:
-            self.loss, self.weights = loss, self.stopper.best_weights
+        stopper = self.stopper
+        if stopper is None or stopper.best is None:
+            return
+        if stopper.best < self.loss:
+            self.loss, self.weights = stopper.best, stopper.best_weights
 
     def restore(self, model):
         self.take()  # of a stage that was interrupted
