@@ -223,6 +223,81 @@ def test_blocks_of_variables_freeze_variable_by_variable(
     assert is_backbone_frozen(model) == (not expected)
 
 
+class Untold(layers.Layer):
+    """Like a SavedModel whose names tell no blocks, and that may not be trainable."""
+
+    def __init__(self, broken=False, **kwargs):
+        super().__init__(**kwargs)
+        self.broken = broken
+        self.batch_norm = "inference"
+
+    def build(self, shape):
+        self.low = self.add_weight(shape=(3, 4), name="low")
+
+    def _set_trainable(self, value):
+        if value and getattr(self, "broken", False):
+            raise ValueError("saved without gradients. Received: it.")
+        layers.Layer.trainable.fset(self, value)
+
+    trainable = layers.Layer.trainable.setter(_set_trainable)
+
+    @property
+    def variable_blocks(self):
+        raise ValueError("names do not tell. Received: variable names.")
+
+    def call(self, images):
+        return keras.ops.mean(images, axis=(1, 2)) @ self.low
+
+
+def build_untold(**options):
+    inputs = keras.Input((8, 8, 3))
+    x = Untold(name="module", **options)(inputs)
+    return keras.Model(inputs, layers.Dense(5, name="logits")(x))
+
+
+@pytest.mark.parametrize("depth", [1, 0.5])
+def test_a_module_that_does_not_tell_its_blocks_refuses_to_count_them(depth):
+    with pytest.raises(ValueError, match="names do not tell. Received"):
+        set_trainable_depth(build_untold(), depth)
+
+
+@pytest.mark.parametrize(
+    ("depth", "learns"), [(0, False), ("all", True), (1.0, True), ("module", True)]
+)
+def test_a_module_that_does_not_tell_its_blocks_opens_as_a_whole(depth, learns):
+    model = build_untold()
+    set_trainable_depth(model, depth)
+    assert model.get_layer("module").low.trainable == learns
+
+
+def test_a_module_that_cannot_be_trained_can_be_frozen_but_not_opened():
+    model = build_untold()
+    module = model.get_layer("module")
+    module.trainable = False
+    module.broken = True
+    set_trainable_depth(model, 0)
+    model.get_layer("logits").bias.trainable = False
+    with pytest.raises(ValueError, match="saved without gradients"):
+        set_trainable_depth(model, "all")
+    # An error leaves all flags as they were.
+    assert not module.low.trainable
+    assert not model.get_layer("logits").bias.trainable
+
+
+@pytest.mark.parametrize(
+    ("policy", "mode"),
+    [("train", "train"), ("inference", "inference"), ("frozen", "inference")],
+)
+def test_the_batch_norm_policy_reaches_an_open_module(policy, mode):
+    model = build_untold()
+    module = model.get_layer("module")
+    module.batch_norm = "untouched"
+    set_trainable_depth(model, 0, batch_norm=policy)
+    assert module.batch_norm == "untouched"
+    set_trainable_depth(model, "all", batch_norm=policy)
+    assert module.batch_norm == mode
+
+
 class Wrapper(keras.Model):
     """Like `AlignedModel`: not functional, with a functional model inside."""
 
