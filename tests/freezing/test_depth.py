@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+from tftransfer.freezing import depth as depth_module
 from tftransfer.freezing.blocks import model_blocks
 from tftransfer.freezing.depth import is_backbone_frozen, set_trainable_depth
 
@@ -342,6 +345,13 @@ def test_a_saved_model_goes_on_at_the_depth_set_again(
     free = {x.path for x in loaded.trainable_weights}
     assert free == {x.path for x in tiny.trainable_weights}
     assert moved(loaded, *batch) >= free
+
+
+def test_no_file_here_imports_tensorflow():
+    # So that it works on the other backends of Keras, which are not installed here.
+    folder = Path(depth_module.__file__).parent
+    for path in folder.glob("*.py"):
+        assert "import tensorflow" not in path.read_text(), path
 
 
 @pytest.mark.parametrize("depth", [True, False, [1], 1j, b"all"])

@@ -36,7 +36,7 @@ def _compile_again(model, learning_rate):
     # The base class: what an overridden `compile` took besides stays on the model.
     keras.Model.compile(model, **arguments, auto_scale_loss=scaled)
     if model.optimizer is not None and model.trainable_variables:
-        # Keras could not load a file saved with an optimizer that is not built.
+        # Keras warns when it loads a file saved with an optimizer not built yet.
         model.optimizer.build(model.trainable_variables)
 
 
