@@ -11,6 +11,8 @@ Writes:  saved_models/cifar10/ with history.png
 
 import argparse
 
+import keras
+
 import tftransfer as tft
 
 SPLITS = ["train[:90%]", "train[90%:]", "test"]
@@ -21,15 +23,16 @@ def main(
     backbone="pip:efficientnet_lite0",
     weights="imagenet",
     alpha=None,
-    image_size=128,
+    image_size=96,
     head="linear",
-    frozen_epochs=2,
+    frozen_epochs=1,
     epochs=2,
     trainable_depth=0.5,
     data_dir=None,
     seed=0,
     output="saved_models/cifar10",
 ):
+    keras.utils.set_random_seed(seed)
     size = (image_size, image_size)
     if smoke:
         weights, frozen_epochs, epochs = None, 1, 1
@@ -80,9 +83,9 @@ if __name__ == "__main__":
     parser.add_argument("--backbone", default="pip:efficientnet_lite0")
     parser.add_argument("--weights", default="imagenet", help="imagenet or a file")
     parser.add_argument("--alpha", type=float, help="width of a MobileNet")
-    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--head", default="linear")
-    parser.add_argument("--frozen-epochs", type=int, default=2)
+    parser.add_argument("--frozen-epochs", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--trainable-depth", type=float, default=0.5)
     parser.add_argument("--data-dir")

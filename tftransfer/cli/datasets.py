@@ -52,6 +52,11 @@ def load_datasets(arguments, image_size, *, default_splits, task=None, **options
     Returns:
         List of datasets: train, then what there is of validation and test.
     """
+    # Not at the top: help must not wait for it. The order of shuffled data follows the
+    # global seed too.
+    import keras
+
+    keras.utils.set_random_seed(arguments.seed)
     path = pathlib.Path(arguments.data)
     common = {
         "image_size": image_size,

@@ -37,7 +37,10 @@ def add_arguments(parser):
     group.add_argument(
         "--trainable-depth", default="0.3", help="of these epochs: 3, 0.3, all, a name"
     )
-    group.add_argument("--learning-rate", type=float, metavar="RATE")
+    group.add_argument(
+        "--head-rate", type=float, default=1e-2, metavar="RATE", help="while frozen"
+    )
+    group.add_argument("--learning-rate", type=float, default=3e-4, metavar="RATE")
     group.add_argument(
         "--augment", default="", help="separated by commas, such as flip,rotate90"
     )
@@ -49,6 +52,7 @@ def add_arguments(parser):
 def run(arguments):
     """Run the command."""
     tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
+    stages = _read_stages(arguments)
     backbone = _load_backbone(arguments)
     train, validation, test = _load_data(arguments, backbone.image_size)
     model = tft.build_transfer_model(
@@ -63,10 +67,7 @@ def run(arguments):
         model,
         train,
         validation_data=validation,
-        frozen_epochs=arguments.frozen_epochs,
-        epochs=arguments.epochs,
-        trainable_depth=_read_depth(arguments.trainable_depth),
-        learning_rate=arguments.learning_rate or "auto",
+        stages=stages,
         seed=arguments.seed,
     )
     evaluation = tft.evaluate(model, test, class_names=train.class_names)
@@ -113,6 +114,21 @@ def _load_data(arguments, image_size):
 def _tell_task(dataset):
     labels = dataset.element_spec[1]
     return "multi_label" if len(labels.shape) == 2 else "classification"
+
+
+def _read_stages(arguments):
+    stages = []
+    if arguments.frozen_epochs:
+        stages.append(tft.Stage(arguments.frozen_epochs, arguments.head_rate, 0))
+    if arguments.epochs:
+        depth = _read_depth(arguments.trainable_depth)
+        stages.append(tft.Stage(arguments.epochs, arguments.learning_rate, depth))
+    if not stages:
+        raise ValueError(
+            "`--frozen-epochs` and `--epochs` must not both be 0. Received: 0 and 0. "
+            "Nothing would learn."
+        )
+    return stages
 
 
 def _read_depth(text):

@@ -1,0 +1,111 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import pytest
+
+from tftransfer.cli import main
+
+OPTIONS = ["--image-size", "32", "--batch-size", "8"]
+
+
+@pytest.fixture(scope="module")
+def trained(photos, tmp_path_factory):
+    output = tmp_path_factory.mktemp("out") / "photos"
+    words = ["train", str(photos), "--output", str(output), *OPTIONS]
+    assert main.main([*words, "--frozen-epochs", "9", "--head-rate", "0.05"]) == 0
+    return output
+
+
+@pytest.mark.slow
+def test_one_folder_holds_all_that_a_run_made(trained):
+    assert {path.name for path in trained.iterdir()} == {
+        "1", "metadata.json", "model.keras", "evaluation.json", "history.json",
+        "history.png", "confusion.png", "examples.png",
+    }  # fmt: skip
+    about = json.loads((trained / "metadata.json").read_text())
+    assert about["class_names"] == ["class 0", "class 1"]
+    assert about["parity"]["max_abs_difference"] < 1e-4
+    assert len(json.loads((trained / "history.json").read_text())["loss"]) == 9
+
+
+@pytest.mark.slow
+def test_the_model_tells_the_colors_apart_in_evaluate_and_predict(
+    trained, photos, capsys
+):
+    assert main.main(["evaluate", str(trained), str(photos), "--json"]) == 0
+    evaluation = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert evaluation["num_rows"] == 40
+    assert evaluation["metrics"]["accuracy"] > 0.9
+    files = [str(path) for path in sorted((photos / "class 1").glob("*.png"))[:3]]
+    assert main.main(["predict", str(trained), *files, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["source"] for row in rows] == files
+    assert [row["label"] for row in rows].count("class 1") >= 2
+    assert main.main(["predict", str(trained), *files]) == 0
+    assert capsys.readouterr().out.split()[:3] == ["source", "label", "probability"]
+
+
+@pytest.mark.slow
+def test_the_keras_file_can_be_exported_again(trained, tmp_path, capsys):
+    output = tmp_path / "again"
+    words = ["export", str(trained / "model.keras"), str(output)]
+    assert main.main([*words, "--class-names", "red,blue"]) == 0
+    assert json.loads((output / "metadata.json").read_text())["class_names"] == [
+        "red",
+        "blue",
+    ]
+    assert main.main(words) == 2
+    assert "Received: path=" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_existing_output_is_refused_before_anything_is_read(trained, capsys):
+    assert main.main(["train", "nowhere", "--output", str(trained)]) == 2
+    assert "which exists" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_user_folder_is_never_replaced(tmp_path, photos, capsys):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    words = ["train", str(photos), "--output", str(tmp_path / "mine"), "--overwrite"]
+    assert main.main([*words, *OPTIONS]) == 2
+    assert "must be new or an earlier export" in capsys.readouterr().err
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_the_old_output_and_nothing_half_written(tmp_path, photos):
+    output = tmp_path / "out"
+    words = ["train", str(photos), "--output", str(output), *OPTIONS]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tftransfer", *words, "--frozen-epochs", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while "Epoch 2/" not in process.stdout.readline():
+            assert process.poll() is None, process.stderr.read()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(timeout=60) == 1
+        assert process.stderr.read().endswith("nothing half-written is left\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_run_can_be_repeated_to_the_bit(trained, photos, tmp_path):
+    words = ["train", str(photos), "--output", str(tmp_path / "b"), *OPTIONS]
+    assert main.main([*words, "--frozen-epochs", "9", "--head-rate", "0.05"]) == 0
+    one, other = (
+        keras.models.load_model(folder / "model.keras")
+        .get_layer("logits")
+        .get_weights()
+        for folder in (trained, tmp_path / "b")
+    )
+    assert all((a == b).all() for a, b in zip(one, other, strict=True))
