@@ -135,10 +135,10 @@ def _upsample(x):
 
 
 def _check_logits(logits, num_outputs, head):
-    shape = getattr(logits, "shape", None)
-    if not isinstance(logits, keras.KerasTensor) or tuple(shape) != (None, num_outputs):
+    shape = tuple(getattr(logits, "shape", ()))
+    if not isinstance(logits, keras.KerasTensor) or shape != (None, num_outputs):
         raise ValueError(
             f"`head` must give logits of shape (batch, {num_outputs}). Received: "
-            f"head={head!r} gives {shape if shape is not None else type(logits)}. "
+            f"head={head!r} gives {shape or type(logits)}. "
             "End it with keras.layers.Dense(num_classes), without softmax."
         )

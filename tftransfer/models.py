@@ -148,7 +148,7 @@ def _attach_head(backbone, head, num_outputs, dropout):
 
 @keras.saving.register_keras_serializable(package="tftransfer")
 class AlignedModel(keras.Model):
-    """A transfer model that learns from labelled source and unlabelled target data.
+    """A transfer model that learns from labeled source and unlabeled target data.
 
     `fit` takes batches `((source_x, target_x), source_y)`, as `pair_domains` makes
     them; the batches of both domains may differ in size. `evaluate` and `predict` take

@@ -75,7 +75,8 @@ def apply_efficientnet_lite(images, variant):
 def efficientnet_lite_blocks(variant):
     """List the inverted residual blocks of a variant, from the input on."""
     width_multiplier, depth_multiplier, _ = _VARIANTS[variant]
-    blocks, width_in = [], _STEM_WIDTH
+    blocks: list[_Block] = []
+    width_in = _STEM_WIDTH
     for number, (repeats, kernel, stride, expansion, width) in enumerate(_STAGES, 1):
         if number not in (1, len(_STAGES)):  # first and last stage keep their depth
             repeats = math.ceil(depth_multiplier * repeats)

@@ -105,7 +105,7 @@ def read_elpv():
         ImportError: If the package `elpv-dataset` is not installed.
     """
     package = importlib.util.find_spec("elpv_dataset")
-    if package is None:
+    if package is None or package.origin is None:
         raise ImportError(
             "The solar cells come with the package elpv-dataset, which is not "
             'installed. Run: pip install "tftransfer[demo]"'

@@ -160,7 +160,8 @@ def _check_classes(roots, class_names):
 
 
 def _list_split(split, root, class_names):
-    paths, labels = [], []
+    paths: list[str] = []
+    labels: list[int] = []
     for label, class_name in enumerate(class_names):
         directory = root / class_name
         files = sorted(
@@ -170,7 +171,8 @@ def _list_split(split, root, class_names):
         )
         paths += map(str, files)
         labels += [label] * len(files)
-    return np.full(len(paths), split, object), np.array(paths, object), np.int64(labels)
+    names = np.array([split] * len(paths), dtype=object)
+    return names, np.array(paths, dtype=object), np.array(labels, dtype=np.int64)
 
 
 def _is_hidden(path):

@@ -190,7 +190,7 @@ def _difference_hashes(gray):
 
 
 def _find_exact(train, test):
-    first_seen = {}
+    first_seen: dict[bytes, int] = {}
     for index, digest in enumerate(train.digests):
         first_seen.setdefault(digest, index)
     return {
@@ -201,7 +201,7 @@ def _find_exact(train, test):
 
 
 def _find_near(train, test, min_correlation):
-    pairs = {}
+    pairs: dict[int, LeakagePair] = {}
     for start in range(0, len(test.hashes), CHUNK):
         hashes = test.hashes[None, start : start + CHUNK]
         distance = sum(

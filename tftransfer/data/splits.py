@@ -51,7 +51,7 @@ def split_indices(strata, fractions, *, seed=0):
 
 def _split(strata, fractions, random):
     names, membership = np.unique(strata, return_inverse=True)
-    parts = [[] for _ in fractions]
+    parts: list[list] = [[] for _ in fractions]
     carried = np.zeros(len(fractions))
     for stratum in range(len(names)):
         members = random.permutation(np.flatnonzero(membership == stratum))

@@ -24,7 +24,7 @@ class Supervision:
     decoders: object
     decode: object
     shape: object
-    class_names: object
+    class_names: list | None
 
     def pick(self, example):
         """Take input and label out of one example, a dictionary of tensors."""
