@@ -139,3 +139,13 @@ def test_an_unknown_interpolation_is_refused():
 def test_a_wrong_size_is_refused():
     with pytest.raises(ValueError, match=r"Received: image_size=\(0, 4\)"):
         build_resizing((0, 4))
+
+
+def test_models_that_resize_are_not_compiled_by_xla_which_cannot(rng):
+    images = keras.Input((None, None, 3))
+    x = build_resizing((4, 4))(images, training=False)
+    model = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+    with pytest.warns(UserWarning, match="doesn't support `jit_compile=True`"):
+        model.compile("sgd", "mse", jit_compile=True)
+    assert not model.jit_compile
+    model.evaluate(rng.uniform(size=(2, 9, 7, 3)), np.zeros((2, 3)), verbose=0)

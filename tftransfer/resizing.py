@@ -43,7 +43,7 @@ def build_resizing(
     """
     height, width = check_image_size("image_size", image_size)
     check_choice("interpolation", interpolation, INTERPOLATIONS)
-    return keras.layers.Resizing(
+    layer = keras.layers.Resizing(
         height,
         width,
         interpolation=interpolation,
@@ -52,6 +52,11 @@ def build_resizing(
         dtype="float32",
         name=name,
     )
+    if keras.backend.backend() == "tensorflow":
+        # TensorFlow's XLA cannot filter images; without this `compile` would ask for
+        # XLA wherever there is a GPU, and `fit` would fail.
+        layer.supports_jit = False
+    return layer
 
 
 def resize_images(images, resizing):
