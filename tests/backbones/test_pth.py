@@ -135,3 +135,18 @@ def test_an_ordered_dictionary_is_read(tmp_path):
     state = collections.OrderedDict(bias=tensor("HalfStorage", "0", 2, (2,), (1,)))
     path = write(tmp_path / "w.pth", state, {"0": np.array([1, 2], "<f2")})
     assert read_state_dict(path)["bias"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        [1, 2],
+        {"epoch": 3},
+        {"a": tensor("FloatStorage", "0", 2, (10**15, 1), (0, 1))},
+        {"a": tensor("FloatStorage", "0", 2, (-2,), (1,))},
+    ],
+)
+def test_what_is_no_state_dictionary_is_refused(tmp_path, state):
+    path = write(tmp_path / "w.pth", state, {"0": np.array([1, 2], "<f4")})
+    with pytest.raises(ValueError, match="must be a PyTorch state dict.* Received: pa"):
+        read_state_dict(path)

@@ -13,13 +13,18 @@ _STORAGES = {
     "LongStorage": np.dtype("<i8"),
 }
 
+# All that a damaged or foreign file makes the lines below raise.
 _UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
+    AttributeError,
     EOFError,
     IndexError,
     KeyError,
+    MemoryError,
+    OverflowError,
     TypeError,
+    ValueError,
 )
 
 
