@@ -28,11 +28,26 @@ def test_coral_in_float32_stays_near_float64(rng):
     np.testing.assert_allclose(value, exact, rtol=1e-5)
 
 
-def test_coral_with_unknown_batch_size_equals_numpy(rng):
-    source, target = rng.normal(size=(4, 6)), rng.normal(size=(7, 6))
-    signature = [tf.TensorSpec((None, 6), tf.float64)] * 2
+@pytest.mark.parametrize("width", [6, 40])
+def test_coral_with_unknown_batch_size_equals_numpy(rng, width):
+    source, target = rng.normal(size=(4, width)), rng.normal(size=(7, width))
+    signature = [tf.TensorSpec((None, width), tf.float64)] * 2
     value = tf.function(coral_loss, input_signature=signature)(source, target)
     np.testing.assert_allclose(float(value), numpy_coral(source, target), rtol=1e-10)
+
+
+def test_wide_features_of_unknown_batch_size_make_no_matrix_of_their_width():
+    width = 200_000  # squared, in float32: 160 gigabytes
+
+    @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32)])
+    def gradient(source):
+        with tf.GradientTape() as tape:
+            tape.watch(source)
+            loss = coral_loss(source, 2.0 * source)
+        return tape.gradient(loss, source)
+
+    found = gradient(np.eye(3, width, dtype="float32"))
+    assert np.isfinite(found).all() and np.any(found)
 
 
 def test_coral_is_zero_for_equal_batches_and_symmetric(rng):

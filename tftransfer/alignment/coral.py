@@ -46,11 +46,13 @@ def coral_loss(source, target):
     source, target = as_feature_pair(source, target)
     width = source.shape[1]
     source, target = _scaled_and_centered(source), _scaled_and_centered(target)
-    batches = source.shape[0], target.shape[0]
-    if None not in batches and sum(batches) < width:
-        distance = _gram_distance(source, target)
+    # Tensors where the batch sizes are not known yet, as in `fit` on most datasets.
+    is_wide = ops.shape(source)[0] + ops.shape(target)[0] < width
+    branches = (_gram_distance, _covariance_distance)
+    if isinstance(is_wide, bool):
+        distance = branches[0 if is_wide else 1](source, target)
     else:
-        distance = _covariance_distance(source, target)
+        distance = ops.cond(is_wide, *(lambda f=f: f(source, target) for f in branches))
     return distance / (4.0 * width**2)
 
 
@@ -75,7 +77,7 @@ def _gram_distance(source, target):
     # signed Gram matrix of both batches, one product serves all three terms.
     both = ops.concatenate([source, target], axis=0)
     gram = ops.square(ops.matmul(both, ops.transpose(both)))
-    size = source.shape[0]
+    size = ops.shape(source)[0]
     distance = (
         ops.sum(gram[:size, :size])
         - 2.0 * ops.sum(gram[:size, size:])
