@@ -29,7 +29,7 @@ def add_data_arguments(parser):
     group.add_argument("--data-dir", help="where prepared TFDS datasets lie")
     group.add_argument("--image-column", default="image", help="of a CSV file")
     group.add_argument(
-        "--label-columns", default="label", help="of a CSV file, separated by commas"
+        "--label-columns", help="of a CSV file, separated by commas (default: label)"
     )
     group.add_argument(
         "--skip-corrupt",
@@ -39,13 +39,23 @@ def add_data_arguments(parser):
     group.add_argument("--seed", type=int, default=0, metavar="N")
 
 
-def load_datasets(arguments, image_size, *, default_splits, task=None, **options):
+def load_datasets(
+    arguments,
+    image_size,
+    *,
+    default_splits,
+    default_columns=("label",),
+    task=None,
+    **options,
+):
     """Load what the arguments name.
 
     Args:
         arguments: Parsed arguments, with those of `add_data_arguments`.
-        image_size: `(height, width)`.
+        image_size: `(height, width)`, the model's own `Resizing` layer, or None where
+            nothing is resized.
         default_splits: TFDS splits where none were asked for, a list.
+        default_columns: Label columns of a CSV file where none were asked for.
         task: Task of the labels in a CSV file; `None` lets the loader tell.
         **options: Further options of the loaders, such as `augment`.
 
@@ -65,8 +75,9 @@ def load_datasets(arguments, image_size, *, default_splits, task=None, **options
         **options,
     }
     on_corrupt = "skip" if arguments.skip_corrupt else "error"
-    if path.suffix == ".csv":
-        columns = arguments.label_columns.split(",")
+    if path.suffix.lower() == ".csv":
+        asked = arguments.label_columns
+        columns = asked.split(",") if asked else list(default_columns or ["label"])
         return tft.load_table(
             path,
             arguments.image_column,

@@ -1,10 +1,10 @@
 """Measure a trained model on labeled data: accuracy with interval, per class."""
 
 import json
-import pathlib
 
 import tftransfer as tft
 from tftransfer.cli.datasets import add_data_arguments, load_datasets, read_image_size
+from tftransfer.cli.trained import add_trust_argument, load_trained, read_about
 
 HELP = "measure a trained model on labeled data"
 EXAMPLES = """\
@@ -20,29 +20,54 @@ def add_arguments(parser):
         "model", metavar="MODEL", help="a folder that train wrote, or a .keras file"
     )
     add_data_arguments(parser)
+    parser.add_argument(
+        "--task",
+        choices=["classification", "multi_label", "regression"],
+        help="of a .keras file whose loss does not tell",
+    )
+    add_trust_argument(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments):
     """Run the command."""
-    path = pathlib.Path(arguments.model)
-    path = path / "model.keras" if path.is_dir() else path
-    model = tft.load_model(path)
-    size = read_image_size(arguments) or tuple(
-        getattr(model.get_layer("resizing"), side) for side in ("height", "width")
-    )
+    model = load_trained(arguments.model, trust=arguments.trust)
+    about = read_about(arguments.model)
+    names, task = about.get("class_names"), arguments.task or about.get("task")
+    is_classification = task in (None, "classification")
     datasets = load_datasets(
         arguments,
-        size,
+        read_image_size(arguments) or _find_resizing(model),
         default_splits=["test"],
+        default_columns=["label"] if is_classification else names,
+        task=task,
         validation_fraction=1.0,
-        class_names=_class_names(path),
+        class_names=names,
     )
-    evaluation = tft.evaluate(model, datasets[-1])
+    test = datasets[-1]
+    _check_order(names, test.class_names, arguments.data)
+    evaluation = tft.evaluate(model, test, class_names=names, task=arguments.task)
     print(json.dumps(evaluation.to_dict()) if arguments.json else evaluation)
 
 
-def _class_names(path):
-    """Return the class order of the training run, where it lies beside the model."""
-    about = path.with_name("metadata.json")
-    return json.loads(about.read_text())["class_names"] if about.is_file() else None
+def _find_resizing(model):
+    """Return the model's own `Resizing`, so that images are prepared as in serving."""
+    import keras
+
+    plain = getattr(model, "model", model)  # an AlignedModel holds the plain one
+    for layer in plain.layers:
+        if isinstance(layer, keras.layers.Resizing):
+            return layer
+    shape = getattr(plain, "input_shape", ())
+    is_fixed = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:3]
+    return shape[1:3] if is_fixed else None
+
+
+def _check_order(trained, found, data):
+    # One name alone has no order: the column of a single value may be called anything.
+    if trained and found and len(trained) > 1 and list(found) != trained:
+        raise ValueError(
+            f"`DATA` must have the classes that the model was trained on, {trained}, "
+            f"in this order. Received: {list(found)} in {data!r}. "
+            "Name them alike, or give the columns in this order."
+        )

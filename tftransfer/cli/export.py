@@ -1,6 +1,7 @@
 """Write a trained `.keras` file as a SavedModel that takes raw image bytes."""
 
 import tftransfer as tft
+from tftransfer.cli.trained import add_trust_argument, load_trained, read_about
 
 HELP = "write a .keras file as a SavedModel that serves"
 EXAMPLES = """\
@@ -14,25 +15,25 @@ def add_arguments(parser):
     """Add the arguments of this command."""
     parser.add_argument("model", metavar="MODEL", help="a .keras file")
     parser.add_argument("output", metavar="OUTPUT", help="folder to write")
-    parser.add_argument("--class-names", help="in the order of outputs, with commas")
+    parser.add_argument(
+        "--class-names",
+        help="in the order of outputs, with commas (default: those beside the file)",
+    )
     parser.add_argument(
         "--task", choices=["classification", "multi_label", "regression"]
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="load a file with a hub module inside, which is a program",
-    )
+    add_trust_argument(parser)
 
 
 def run(arguments):
     """Run the command."""
-    names = arguments.class_names
+    names, about = arguments.class_names, read_about(arguments.model)
+    tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
     tft.export_model(
-        tft.load_model(arguments.model, safe_mode=not arguments.trust),
+        load_trained(arguments.model, trust=arguments.trust),
         arguments.output,
-        class_names=names.split(",") if names else None,
-        task=arguments.task,
+        class_names=names.split(",") if names else about.get("class_names"),
+        task=arguments.task or about.get("task"),
         overwrite=arguments.overwrite,
     )
