@@ -10,6 +10,7 @@ from keras import layers
 from tftransfer.alignment.coral import CORAL, coral_loss
 from tftransfer.alignment.mmd import MMD
 from tftransfer.backbones.catalog import load_backbone
+from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.models import AlignedModel, build_transfer_model, load_model
 
 SMALL = {"num_classes": 3, "image_size": (32, 32)}
@@ -20,12 +21,15 @@ def backbone():
     return load_backbone(build_network(), image_size=(32, 32))
 
 
-def build_network():
+def build_network(regularizer=None):
     """A small network with everything that matters: two blocks, BatchNormalization."""
     images = keras.Input((None, None, 3))
     x = layers.Rescaling(1 / 255)(images)
     for number, width in enumerate((8, 16), 1):
-        x = layers.Conv2D(width, 3, strides=2, name=f"block{number}_conv")(x)
+        name = f"block{number}_conv"
+        x = layers.Conv2D(
+            width, 3, strides=2, kernel_regularizer=regularizer, name=name
+        )(x)
         x = layers.BatchNormalization(name=f"block{number}_bn")(x)
         x = layers.ReLU(name=f"block{number}_relu")(x)
     features = layers.GlobalAveragePooling2D()(x)
@@ -288,6 +292,107 @@ def test_domains_with_images_of_different_sizes(backbone, pairs, images, labels,
     assert np.isfinite(
         model.fit(data, shuffle=False, verbose=0).history["alignment_loss"]
     ).all()
+
+
+def test_domains_whose_sizes_are_known_at_run_time_only(backbone, images, labels):
+    source, target = (tf.TensorSpec((None, None, None, 3), tf.uint8) for _ in range(2))
+    data = tf.data.Dataset.from_generator(
+        lambda: iter([((images, images[:5, :20, :24]), labels)]),
+        output_signature=((source, target), tf.TensorSpec((None,), tf.int64)),
+    ).apply(tf.data.experimental.assert_cardinality(1))
+    model = build_transfer_model(backbone, **SMALL, alignment=CORAL())
+    history = model.fit(data, shuffle=False, verbose=0).history
+    assert np.isfinite(history["alignment_loss"]).all()
+
+
+@pytest.mark.parametrize("alignment", [CORAL(), MMD(), MMD(estimator="unbiased")])
+def test_a_last_batch_of_one_source_image(alignment, backbone, images, labels):
+    source = tf.data.Dataset.from_tensor_slices((images, labels)).batch(7)  # 7 and 1
+    target = tf.data.Dataset.from_tensors(images[:5]).repeat(2)
+    data = tf.data.Dataset.zip(source, target).map(lambda s, t: ((s[0], t), s[1]))
+    model = build_transfer_model(
+        backbone, **SMALL, trainable_depth=1, alignment=alignment
+    )
+    model.fit(data, shuffle=False, verbose=0)
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+def test_class_weights_and_regularizers_leave_the_distance_alone(pairs, images):
+    model = build_transfer_model(
+        build_network(keras.regularizers.L2(0.1)),
+        **SMALL,
+        trainable_depth="all",
+        alignment=MMD(weight=2.0, on="features"),
+    )
+    convolutions = (model.model.get_layer(f"block{n}_conv") for n in (1, 2))
+    penalty = sum(0.1 * (layer.kernel.numpy() ** 2).sum() for layer in convolutions)
+    weightless = dict.fromkeys(range(3), 0.0)
+    history = model.fit(
+        pairs[0], class_weight=weightless, shuffle=False, verbose=0
+    ).history
+    expected = 2.0 * history["alignment_loss"][0] + penalty
+    np.testing.assert_allclose(history["loss"][0], expected, rtol=1e-5)
+
+
+def test_another_depth_moves_the_place_of_the_alignment(backbone, pairs, images):
+    model = build_transfer_model(backbone, **SMALL, alignment=CORAL())
+    plain = model.model
+    reader = keras.Model(
+        plain.input, [plain.get_layer("features").output, plain.output]
+    )
+    for depth, place in ((0, 1), (1, 0), (0, 1)):
+        set_trainable_depth(model, depth)
+        source, target = (reader.predict(x, verbose=0) for x in (images, pairs[1]))
+        history = model.fit(pairs[0], shuffle=False, verbose=0).history
+        expected = float(coral_loss(source[place], target[place]))
+        np.testing.assert_allclose(history["alignment_loss"][0], expected, rtol=1e-3)
+
+
+def test_float16_scales_the_loss_with_and_without_alignment(
+    backbone, pairs, images, labels
+):
+    for alignment, data in (
+        (None, tf.data.Dataset.from_tensors((images, labels))),
+        (CORAL(), pairs[0]),
+    ):
+        model = build_transfer_model(
+            "pip:efficientnet_lite0",
+            **SMALL,
+            dtype="mixed_float16",
+            trainable_depth=1,
+            alignment=alignment,
+        )
+        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        before = model.get_weights()
+        history = model.fit(data, shuffle=False, verbose=0).history
+        assert np.isfinite(history["loss"]).all()
+        after = model.get_weights()
+        assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+
+def test_an_aligned_model_goes_on_training_where_it_was_saved(
+    backbone, pairs, tmp_path
+):
+    model = build_transfer_model(backbone, **SMALL, alignment=CORAL(weight=0.3))
+    model.fit(pairs[0], shuffle=False, verbose=0)
+    model.save(tmp_path / "aligned.keras")
+    again = load_model(tmp_path / "aligned.keras")
+    for one, other in zip(
+        model.optimizer.variables, again.optimizer.variables, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    histories = [x.fit(pairs[0], shuffle=False, verbose=0) for x in (model, again)]
+    assert histories[0].history == histories[1].history
+
+
+def test_an_aligned_model_is_cloned_with_new_weights(backbone, images):
+    model = build_transfer_model(backbone, **SMALL, alignment=CORAL(weight=0.3))
+    clone = keras.models.clone_model(model)
+    assert clone.alignment.weight == 0.3
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(
+        clone.predict(images, verbose=0), model.predict(images, verbose=0)
+    )
 
 
 def test_an_aligned_model_is_saved_and_loaded_with_its_alignment(

@@ -152,7 +152,8 @@ class AlignedModel(keras.Model):
 
     `fit` takes batches `((source_x, target_x), source_y)`, as `pair_domains` makes
     them; the batches of both domains may differ in size. `evaluate` and `predict` take
-    one input, like any model.
+    one input, like any model. Change its depth through itself, not through `.model`:
+    `set_trainable_depth(aligned_model, ...)` compiles it again.
 
     Args:
         model: Functional `keras.Model` with a layer named `features`, raw input to
@@ -167,7 +168,10 @@ class AlignedModel(keras.Model):
     """
 
     def __init__(self, model, alignment, **kwargs):
-        super().__init__(**kwargs)
+        # The plain model's policy, for `compile` to scale the loss under float16. The
+        # images themselves stay as they are.
+        policy = {"dtype": model.dtype_policy, "autocast": False}
+        super().__init__(**{**policy, **kwargs})
         self.model = model
         self.alignment = alignment
         self._parts = _Parts(model)
@@ -244,10 +248,12 @@ class _Parts:
 
     def features(self, source, target, training):
         """Features of both domains, in one pass where the images are of one size."""
-        if source.shape[1:] != target.shape[1:]:
-            return [self.backbone(x, training=training) for x in (source, target)]
+        both, shape = [source, target], source.shape[1:]
+        if shape != target.shape[1:] or None in shape:  # sizes not known may differ too
+            return [self.backbone(x, training=training) for x in both]
+        if source.dtype != target.dtype:
+            both = [ops.cast(x, "float32") for x in both]
         # One batch: both domains meet the same BatchNormalization statistics.
-        both = [ops.cast(x, "float32") for x in (source, target)]
         features = self.backbone(ops.concatenate(both, axis=0), training=training)
         size = ops.shape(source)[0]
         return [features[:size], features[size:]]

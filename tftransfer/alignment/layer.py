@@ -39,7 +39,8 @@ class Alignment(keras.layers.Layer):
     """
 
     def __init__(self, weight=1.0, on="auto", **kwargs):
-        super().__init__(**kwargs)
+        # Logits would lose their precision under a mixed policy.
+        super().__init__(**{"dtype": "float32", **kwargs})
         check_number("weight", weight, 0.0)
         check_choice("on", on, PLACES)
         self.weight = weight
