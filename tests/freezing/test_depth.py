@@ -360,7 +360,12 @@ def test_other_types_are_refused(tiny, depth):
         set_trainable_depth(tiny, depth)
 
 
-@pytest.mark.parametrize("depth", [-1, 4, 100])
+def test_a_negative_number_of_blocks_is_refused(tiny):
+    with pytest.raises(ValueError, match=">= 0. Received: trainable_depth=-1"):
+        set_trainable_depth(tiny, -1)
+
+
+@pytest.mark.parametrize("depth", [4, 100])
 def test_too_many_blocks_are_refused_with_their_number(tiny, depth):
     expected = f"from 0 to 3, .* Received: trainable_depth={depth}"
     with pytest.raises(ValueError, match=expected):

@@ -68,7 +68,7 @@ def change_flags(model, depth, batch_norm):
     Returns:
         Whether anything was set: not for `depth=None`.
     """
-    check_choice("batch_norm", batch_norm, POLICIES)
+    check_depth_kind(depth, batch_norm)
     if depth is None:
         return False
     blocks, head = split_model(model)
@@ -103,8 +103,35 @@ def _set_containers(model):
         set_own_flag(container, True)
 
 
+def check_depth_kind(depth, batch_norm):
+    """Raise for a depth or policy that suits no model, before there is one."""
+    check_choice("batch_norm", batch_norm, POLICIES)
+    if depth is None or isinstance(depth, str):
+        return
+    if isinstance(depth, bool) or not isinstance(depth, numbers.Real):
+        raise TypeError(
+            "`trainable_depth` must be an int (blocks), a float in (0, 1] (fraction of "
+            'the parameters), the name of a block or layer, "all" or None. Received: '
+            f"trainable_depth={depth!r} of type {type(depth).__name__}. Pass 0 to "
+            'freeze the backbone, "all" to train it.'
+        )
+    is_count = isinstance(depth, numbers.Integral)
+    if not is_count and not 0 < depth <= 1:
+        raise ValueError(
+            "`trainable_depth` given as a float must be a fraction in (0, 1] of the "
+            f"backbone's parameters. Received: trainable_depth={float(depth)}. Pass "
+            "the int 0 to freeze the backbone, or an int for a number of blocks."
+        )
+    if is_count and depth < 0:
+        raise ValueError(
+            "`trainable_depth` given as an int must be a number of blocks, >= 0. "
+            f"Received: trainable_depth={depth}. Pass 0 to freeze the backbone."
+        )
+
+
 def check_depth(model, depth):
     """Raise as `set_trainable_depth` would, changing nothing."""
+    check_depth_kind(depth, "inference")
     if depth is not None:
         _first_open(split_model(model)[0], depth)
 
@@ -163,22 +190,15 @@ def _first_open(blocks, depth):
     """Index of the first open block, and of its first open layer."""
     if isinstance(depth, str):
         return _named(blocks, depth)
-    if isinstance(depth, numbers.Integral) and not isinstance(depth, bool):
+    if isinstance(depth, numbers.Integral):
         return _counted(blocks, int(depth)), 0
-    if isinstance(depth, numbers.Real) and not isinstance(depth, bool):
-        return _fraction(blocks, float(depth)), 0
-    raise TypeError(
-        "`trainable_depth` must be an int (blocks), a float in (0, 1] (fraction of the "
-        'parameters), the name of a block or layer, "all" or None. Received: '
-        f"trainable_depth={depth!r} of type {type(depth).__name__}. Pass 0 to freeze "
-        'the backbone, "all" to train it.'
-    )
+    return _fraction(blocks, float(depth)), 0
 
 
 def _counted(blocks, depth):
     if depth > 0:
         _check_divided(blocks)
-    if not 0 <= depth <= len(blocks):
+    if depth > len(blocks):
         raise ValueError(
             "`trainable_depth` given as an int must be a number of blocks from 0 to "
             f"{len(blocks)}, which is all this backbone has. Received: "
@@ -195,12 +215,6 @@ def _check_divided(blocks):
 
 
 def _fraction(blocks, fraction):
-    if not 0 < fraction <= 1:
-        raise ValueError(
-            "`trainable_depth` given as a float must be a fraction in (0, 1] of the "
-            f"backbone's parameters. Received: trainable_depth={fraction}. Pass the "
-            "int 0 to freeze the backbone, or an int for a number of blocks."
-        )
     if fraction < 1:
         _check_divided(blocks)
     wanted = fraction * sum(block.num_parameters for block in blocks)
