@@ -1,3 +1,4 @@
+import keras
 import pytest
 from PIL import Image
 
@@ -15,3 +16,18 @@ def photos(tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(path)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tmp_path_factory):
+    """A `.keras` file of a network that gives the mean of each channel."""
+    path = tmp_path_factory.mktemp("backbone") / "tiny.keras"
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+        ]
+    )
+    model.save(path)
+    return str(path)

@@ -38,6 +38,7 @@ def test_an_unknown_command_is_a_mistake(capsys):
             "Did you mean",
         ),
         (["train", "x", "--output", "."], "Received: path='.', which exists"),
+        (["export", "x.keras", "."], "or pass --overwrite to replace it"),
         (["evaluate", "nowhere.keras", "x"], "Received: path='nowhere.keras'"),
         (["export", "nowhere.keras", "out"], "Received: path='nowhere.keras'"),
     ],
@@ -65,6 +66,13 @@ def test_a_fault_of_ours_is_code_1_with_the_traceback(capsys, monkeypatch):
     code, _, errors = run(capsys, "backbones")
     assert code == 1
     assert "Traceback" in errors and "not a check of ours" in errors
+
+
+def test_an_operation_that_fails_in_our_code_is_a_fault_of_ours(capsys, monkeypatch):
+    monkeypatch.setattr(backbones, "run", lambda _: checks.check_number("x", 1, "low"))
+    code, _, errors = run(capsys, "backbones")
+    assert code == 1
+    assert "Traceback" in errors and "TypeError" in errors
 
 
 def test_interrupting_is_code_1_and_one_line(capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """The command `tftransfer`: reads the line, runs one command, turns errors to codes."""
 
 import argparse
+import opcode
 import os
 import sys
 import traceback
@@ -18,6 +19,13 @@ _COMMANDS = {
     "backbones": backbones,
 }
 _MISTAKES = (ValueError, TypeError, ImportError, OSError)
+_FLAGS = {  # what messages for Python programs call it -> its name here
+    "overwrite=True": "--overwrite",
+    "on_corrupt='skip'": "--skip-corrupt",
+    "pass data_dir='DIRECTORY' here. Or pass download=True.": (
+        "pass --data-dir DIRECTORY here."
+    ),
+}
 _EXAMPLES = """\
 examples:
   tftransfer demo
@@ -52,7 +60,7 @@ def main(arguments=None):
         if not _is_ours(error):
             traceback.print_exc()
             return 1
-        print(f"tftransfer: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"tftransfer: error: {_to_line(error)}", file=sys.stderr)
         return 2
     except Exception:
         traceback.print_exc()
@@ -86,7 +94,18 @@ def _is_ours(error):
     last = error.__traceback__
     while last.tb_next is not None:
         last = last.tb_next
-    return last.tb_frame.f_globals.get("__name__", "").startswith("tftransfer.")
+    frame = last.tb_frame
+    if not frame.f_globals.get("__name__", "").startswith("tftransfer."):
+        return False
+    # A `raise` statement, not an operation of ours that failed.
+    return frame.f_code.co_code[last.tb_lasti] == opcode.opmap["RAISE_VARARGS"]
+
+
+def _to_line(error):
+    line = " ".join(str(error).split())
+    for words, flag in _FLAGS.items():
+        line = line.replace(words, flag)
+    return line
 
 
 if __name__ == "__main__":

@@ -23,25 +23,40 @@ def write_results(model, path, *, history, evaluation, dataset, overwrite, metad
 
     Returns:
         Dictionary, the content of `metadata.json`.
+
+    Raises:
+        OSError: If the disk is full; what stood at `path` is untouched.
     """
-    with replace_when_whole(path, overwrite=overwrite) as folder:
-        about = tft.export_model(
-            model,
-            folder,
-            class_names=list(evaluation.class_names),
-            examples=dataset.take(1),
-            metadata=metadata,
-            verbose=False,
-        )
-        model.save(folder / "model.keras")
-        evaluation.save(folder / "evaluation.json")
-        curves = {
-            name: [float(value) for value in values]
-            for name, values in history.history.items()
-        }
-        (folder / "history.json").write_text(json.dumps(curves, indent=2))
-        if importlib.util.find_spec("matplotlib") is not None:
-            _draw(folder, history, evaluation, dataset)
+    try:
+        with replace_when_whole(path, overwrite=overwrite) as folder:
+            return _write(folder, model, history, evaluation, dataset, metadata)
+    except OSError as error:
+        raise OSError(
+            "`--output` must lie on a disk that takes all results. "
+            f"Received: {str(path)!r}, and the writing failed: "
+            f"{error.__cause__ or error}. Nothing half-written is left and what stood "
+            "there before is untouched. Make room and try again."
+        ) from error
+
+
+def _write(folder, model, history, evaluation, dataset, metadata):
+    about = tft.export_model(
+        model,
+        folder,
+        class_names=list(evaluation.class_names),
+        examples=dataset.take(1),
+        metadata=metadata,
+        verbose=False,
+    )
+    model.save(folder / "model.keras")
+    evaluation.save(folder / "evaluation.json")
+    curves = {
+        name: [float(value) for value in values]
+        for name, values in history.history.items()
+    }
+    (folder / "history.json").write_text(json.dumps(curves, indent=2))
+    if importlib.util.find_spec("matplotlib") is not None:
+        _draw(folder, history, evaluation, dataset)
     return about
 
 

@@ -57,7 +57,7 @@ def run(arguments):
     train, validation, test = _load_data(arguments, backbone.image_size)
     model = tft.build_transfer_model(
         backbone,
-        num_classes=len(train.class_names),
+        num_classes=_count_outputs(train, arguments.task),
         task=arguments.task or _tell_task(train),
         head=arguments.head,
         dropout=arguments.dropout,
@@ -72,7 +72,8 @@ def run(arguments):
     )
     evaluation = tft.evaluate(model, test, class_names=train.class_names)
     name = getattr(test, "split_name", "held-out")
-    print(f"\nOn the {name} data:\n{evaluation}\n")
+    chosen = ", which chose the best epoch too" if test is validation else ""
+    print(f"\nOn the {name} data{chosen}:\n{evaluation}\n")
     write_results(
         model,
         arguments.output,
@@ -105,10 +106,24 @@ def _load_data(arguments, image_size):
     )
     if not held_out:
         raise ValueError(
-            "`DATA` must leave something to evaluate on. Received: training data only. "
-            "Give --validation-fraction above 0 or name more --splits."
+            "`DATA` must give something to train on and something to evaluate on. "
+            "Received: one part only. Give --validation-fraction above 0 and below 1, "
+            "or name more --splits."
         )
     return train, held_out[0], held_out[-1]
+
+
+def _count_outputs(dataset, task):
+    if dataset.class_names is not None:
+        return len(dataset.class_names)
+    labels = dataset.element_spec[1]
+    if task != "regression":
+        raise ValueError(
+            "`DATA` must have labels with names of classes, or --task regression. "
+            f"Received: labels of dtype {labels.dtype.name} without names. "
+            "Give --task regression if they are values."
+        )
+    return labels.shape[1] if len(labels.shape) == 2 else 1
 
 
 def _tell_task(dataset):
