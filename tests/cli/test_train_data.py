@@ -69,8 +69,8 @@ def test_values_go_all_the_way(colors, tiny_backbone, tmp_path, capsys):
     output = tmp_path / "out"
     code, text, _ = run(
         capsys, "train", colors, "--label-columns", "redness", "--task", "regression",
-        "--output", str(output), "--backbone", tiny_backbone, "--frozen-epochs", "60",
-        "--head-rate", "0.1",
+        "--output", str(output), "--backbone", tiny_backbone, "--frozen-epochs", "30",
+        "--head-rate", "0.03", "--batch-size", "2",
     )  # fmt: skip
     assert code == 0 and "MAE" in text
     assert read(output, "metadata.json")["task"] == "regression"
