@@ -99,7 +99,7 @@ def test_a_validation_part_comes_between():
     assert [len(p.file_paths) for p in (train, validation, test)] == [1476, 492, 656]
 
 
-def test_the_licence_is_told():
+def test_the_license_is_told():
     assert "CC BY-NC-SA 4.0" in ELPV_LICENSE
     assert "CC BY-NC-SA 4.0" in load_elpv.__doc__
 

@@ -108,11 +108,24 @@ def test_broken_files_are_refused_or_skipped(make_folder):
     (root / "b" / "notes.txt").write_text("not an image")
     with pytest.raises(ValueError, match=r"Received: 2 file\(s\).*a.cut.png.*b.notes"):
         load_folder(root, image_size=None)
-    with pytest.warns(UserWarning, match=r"Skipped 2 file\(s\).*a.cut.png"):
+    with pytest.warns(UserWarning, match=r"Skipped 2 file\(s\).*a.cut.png") as caught:
         (train,) = load_folder(
             root, image_size=None, validation_fraction=0, on_corrupt="skip"
         )
     assert len(labels_of(train)) == 6
+    assert caught[0].filename == __file__  # the line that called
+
+
+def test_grey_and_transparent_images_become_three_channels(make_folder):
+    root = make_folder({"a": 1, "b": 1})
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 6, 4), "uint8")
+    Image.fromarray(pixels).save(root / "a" / "transparent.png")
+    Image.fromarray(pixels[..., 0]).save(root / "b" / "grey.png")
+    (dataset,) = load_folder(root, image_size=None, validation_fraction=1.0)
+    images, _ = next(dataset.as_numpy_iterator())
+    assert images.shape == (4, 8, 6, 3)
+    np.testing.assert_array_equal(images[1], pixels[..., :3])
+    np.testing.assert_array_equal(images[3], np.repeat(pixels[..., :1], 3, axis=2))
 
 
 def test_a_class_whose_files_are_all_broken_is_refused(make_folder):

@@ -112,6 +112,14 @@ def test_broken_images_are_refused_or_skipped_by_row(make_table):
     assert gather(dataset)[1].tolist() == [0, 1, 0, 1, 1, 0, 1, 0, 1]
 
 
+def test_images_of_which_none_is_whole_are_refused_even_when_skipping(make_table):
+    table = make_table(kind=["x", "y"] * 5)
+    for path in (table.parent / "images").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"Received: 10 file\(s\).*row 2: 'images/000"):
+        load_table(table, "file", "kind", image_size=None, on_corrupt="skip")
+
+
 def test_a_table_without_rows_is_refused(tmp_path):
     (tmp_path / "empty.csv").write_text("file,kind\n")
     with pytest.raises(ValueError, match="Received: csv=.* no rows"):

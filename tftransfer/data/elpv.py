@@ -36,7 +36,7 @@ def load_elpv(
 
     The split keeps the shares of all eight strata, defect probability (0, 1/3, 2/3,
     1) times wafer type, as in the publication; the test cells depend on `seed` alone,
-    not on the other options. Licence of the images: CC BY-NC-SA 4.0 (`ELPV_LICENSE`).
+    not on the other options. License of the images: CC BY-NC-SA 4.0 (`ELPV_LICENSE`).
 
     Args:
         seed: Whole number >= 0, for the split, the order and the augmentation.

@@ -39,13 +39,15 @@ def find_readable(paths, names, *, on_corrupt):
         `(height, width)` as an array `(m, 2)`.
 
     Raises:
-        ValueError: If a file cannot be decoded and `on_corrupt` is `"error"`.
+        ValueError: If a file cannot be decoded and `on_corrupt` is `"error"`, or none
+            can.
     """
     rows = _decode_sizes(paths)
     corrupt = sorted(set(range(len(paths))) - set(rows[:, 0].tolist()))
     if corrupt:
         reasons = [f"{names[i]} ({_reason(paths[i])})" for i in corrupt[:SHOWN]]
-        _report_corrupt(len(corrupt), reasons, on_corrupt)
+        is_skipped = on_corrupt == "skip" and len(corrupt) < len(paths)
+        _report_corrupt(len(corrupt), reasons, is_skipped)
     return rows[:, 0], rows[:, 1:]
 
 
@@ -67,11 +69,11 @@ def _reason(path):
     return "unreadable a moment ago"
 
 
-def _report_corrupt(count, reasons, on_corrupt):
+def _report_corrupt(count, reasons, is_skipped):
     listed = "; ".join(reasons) + ("; ..." if count > len(reasons) else "")
-    if on_corrupt == "skip":
-        warnings.warn(
-            f"Skipped {count} file(s) that are no whole image: {listed}.", stacklevel=5
+    if is_skipped:
+        warnings.warn(  # at the line of the user who called the loader
+            f"Skipped {count} file(s) that are no whole image: {listed}.", stacklevel=4
         )
         return
     raise ValueError(
