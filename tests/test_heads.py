@@ -51,14 +51,33 @@ def test_layers_models_and_functions_are_applied():
         assert build(head).output_shape == (None, 3)
 
 
-def test_logits_stay_float32_under_mixed_precision():
+@pytest.mark.parametrize(
+    "head", ["mlp", lambda x: layers.Dense(3)(layers.Dense(4, name="head_dense_1")(x))]
+)
+def test_logits_stay_float32_under_mixed_precision(head):
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = build("mlp")
+        model = build(head)
     finally:
         keras.config.set_dtype_policy("float32")
     assert model.output.dtype == "float32"
     assert model.get_layer("head_dense_1").compute_dtype == "bfloat16"
+
+
+def test_a_model_built_elsewhere_is_a_head_where_its_width_fits():
+    head = keras.Sequential([keras.Input((8,)), layers.Dense(3)])
+    model = build(head)
+    assert model.layers[-1] is head
+    narrow = keras.Sequential([keras.Input((5,)), layers.Dense(3)])
+    with pytest.raises(
+        ValueError, match=r"shape \(None, 8\) as its.*Received: head=<S"
+    ):
+        build(narrow)
+
+
+def test_a_function_of_other_arguments_is_refused():
+    with pytest.raises(ValueError, match="Received: head=<function.*missing 1 requir"):
+        build(lambda features, feature_map: features)
 
 
 @pytest.mark.parametrize(
@@ -77,6 +96,8 @@ def test_unknown_heads_are_refused(head, message):
 def test_other_types_are_refused():
     with pytest.raises(TypeError, match="Received: head=3 of type int"):
         check_head(3)
+    with pytest.raises(TypeError, match="Received: head=.*Dense.* of type type"):
+        check_head(layers.Dense)
 
 
 @pytest.mark.parametrize("head", [layers.Dense(4), lambda features: 1.0])

@@ -7,8 +7,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tftransfer import models
 from tftransfer.alignment.coral import CORAL, coral_loss
 from tftransfer.alignment.mmd import MMD
+from tftransfer.backbones import catalog
 from tftransfer.backbones.catalog import load_backbone
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.models import AlignedModel, build_transfer_model, load_model
@@ -427,15 +429,30 @@ def test_an_aligned_model_is_saved_and_loaded_with_its_alignment(
         ({"num_classes": 0}, "Received: num_classes=0"),
         ({"task": "ranking"}, "Received: task='ranking'"),
         ({"head": "linaer"}, "Received: head='linaer'"),
-        ({"in_channels": 0}, "Received: in_channels=0"),
         ({"seed": -1}, "Received: seed=-1"),
+        ({"dropout": 1.0}, "Received: dropout=1.0"),
+        ({"trainable_depth": 1.5}, "Received: trainable_depth=1.5"),
+        ({"batch_norm": "freeze"}, "Received: batch_norm='freeze'"),
+        ({"dtype": "mixed_float61"}, "Cannot convert 'mixed_float61'"),
     ],
 )
-def test_bad_values_are_refused(arguments, message):
+def test_bad_values_are_refused_before_anything_is_loaded(
+    arguments, message, monkeypatch
+):
+    monkeypatch.setattr(models, "load_backbone", None)
     with pytest.raises(ValueError, match=message):
         build_transfer_model(
             **{"backbone": "pip:efficientnet_lite0", "num_classes": 2, **arguments}
         )
+
+
+@pytest.mark.parametrize("handle", ["pip:efficientnet_lite0", "keras:VGG16"])
+def test_sizes_and_channels_are_checked_before_building(handle, monkeypatch):
+    monkeypatch.setattr(catalog, "_build", None)
+    with pytest.raises(ValueError, match="Received: in_channels=0"):
+        build_transfer_model(handle, num_classes=2, in_channels=0)
+    with pytest.raises(ValueError, match=r"Received: image_size=\(0, 9\)"):
+        build_transfer_model(handle, num_classes=2, image_size=(0, 9))
 
 
 @pytest.mark.parametrize(
@@ -444,13 +461,30 @@ def test_bad_values_are_refused(arguments, message):
         ({"backbone": 7}, "Received: backbone=7 of type int"),
         ({"num_classes": 2.0}, "Received: num_classes=2.0 of type float"),
         ({"alignment": "coral"}, "Received: alignment='coral' of type str"),
+        ({"trainable_depth": True}, "Received: trainable_depth=True of type bool"),
     ],
 )
-def test_wrong_types_are_refused(arguments, message):
+def test_wrong_types_are_refused(arguments, message, monkeypatch):
+    monkeypatch.setattr(models, "load_backbone", None)
     with pytest.raises(TypeError, match=message):
         build_transfer_model(
             **{"backbone": "pip:efficientnet_lite0", "num_classes": 2, **arguments}
         )
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        layers.Dense(3, activation="softmax"),
+        keras.Sequential([layers.Dense(3), layers.Softmax()]),
+        lambda features: keras.ops.sigmoid(layers.Dense(3)(features)),
+    ],
+)
+def test_a_head_that_gives_probabilities_is_refused(head, backbone):
+    with pytest.raises(ValueError, match="Received: a head that ends in s[oi][fg]"):
+        build_transfer_model(backbone, **SMALL, head=head)
+    model = build_transfer_model(backbone, **SMALL, head=head, task="regression")
+    assert model.output_shape == (None, 3)
 
 
 def test_a_model_without_features_cannot_be_aligned():

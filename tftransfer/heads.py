@@ -16,13 +16,15 @@ _MLP_WIDTHS = (256,)
 _CONV_TRANSPOSE_WIDTHS = (256, 128)
 
 
-def check_head(head):
+def check_head(head, dropout=0.0):
     """Raise unless `head` is something `apply_head` could apply.
 
     Raises:
-        ValueError: If a name is unknown or a width is not positive.
+        ValueError: If a name is unknown, a width is not positive or `dropout` is no
+            share.
         TypeError: If `head` is neither a name, widths, a layer nor a function.
     """
+    check_number("dropout", dropout, 0.0, 0.99)
     if isinstance(head, str):
         if head not in HEADS:
             raise ValueError(
@@ -31,7 +33,7 @@ def check_head(head):
             )
     elif isinstance(head, (tuple, list)):
         _check_widths(head)
-    elif not callable(head):
+    elif isinstance(head, type) or not callable(head):
         raise TypeError(
             f"`head` must be {_ACCEPTED}. Received: head={head!r} of type "
             f'{type(head).__name__}. Start with head="linear".'
@@ -68,8 +70,9 @@ def apply_head(head, features, feature_map, *, num_outputs, dropout=0.0):
         Keras tensor `(batch, num_outputs)`, the logits.
 
     Raises:
-        ValueError: If the head is unknown, needs a feature map that is not there, or
-            gives another shape than `(batch, num_outputs)`.
+        ValueError: If the head is unknown, needs a feature map that is not there, does
+            not take these features, or gives another shape than `(batch,
+            num_outputs)`.
         TypeError: If `head` is of none of these types.
 
     Example:
@@ -82,8 +85,7 @@ def apply_head(head, features, feature_map, *, num_outputs, dropout=0.0):
         Two wide layers with dropout as in
         [Krizhevsky et al., 2012](https://doi.org/10.1145/3065386), section 3.5.
     """
-    check_head(head)
-    check_number("dropout", dropout, 0.0, 0.99)
+    check_head(head, dropout)
     if head == "linear":
         logits = _logits(features, num_outputs, dropout)
     elif head == "conv_transpose":
@@ -94,9 +96,24 @@ def apply_head(head, features, feature_map, *, num_outputs, dropout=0.0):
             _hidden_layers(features, widths, dropout), num_outputs, dropout
         )
     else:
-        logits = head(features)
+        logits = _apply_own(head, features)
     _check_logits(logits, num_outputs, head)
+    if logits.dtype in ("float16", "bfloat16"):
+        convert = layers.Activation("linear", dtype="float32", name="logits_float32")
+        logits = convert(logits)
     return logits
+
+
+def _apply_own(head, features):
+    try:
+        return head(features)
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"`head` must take features of shape {tuple(features.shape)} as its one "
+            f"argument. Received: head={head!r}, which failed: {reason}. Build it "
+            "for this width, or leave its input shape open."
+        ) from error
 
 
 def _hidden_layers(x, widths, dropout):

@@ -9,9 +9,15 @@ from keras import layers, ops
 from tftransfer.alignment.layer import Alignment
 from tftransfer.backbones.catalog import Backbone, check_handle, load_backbone
 from tftransfer.checks import check_choice, check_whole_number
-from tftransfer.freezing.depth import set_trainable_depth
+from tftransfer.freezing.depth import check_depth_kind, set_trainable_depth
 from tftransfer.heads import apply_head, check_head
-from tftransfer.tasks import TASKS, Task, build_loss, build_metrics
+from tftransfer.tasks import (
+    TASKS,
+    Task,
+    build_loss,
+    build_metrics,
+    check_gives_logits,
+)
 
 _LEARNING_RATE = 1e-3
 
@@ -40,7 +46,8 @@ def build_transfer_model(
     Args:
         backbone: A handle such as `"pip:efficientnet_lite0"`, `"keras:MobileNetV2"` or
             `"hub:<module>"`, the path of a `.keras` file or SavedModel, a
-            `keras.Model`, or what `load_backbone` returned.
+            `keras.Model`, or what `load_backbone` returned; of these two the layers
+            are shared, not copied: training the result trains them.
         num_classes: Number of classes, labels or values. For classification 1 means
             one logit for two classes.
         task: `"classification"`, `"multi_label"` or `"regression"`.
@@ -51,8 +58,9 @@ def build_transfer_model(
         trainable_depth: How much of the backbone learns, counted from the output: see
             `set_trainable_depth`. The head always learns.
         head: `"linear"`, `"mlp"`, a tuple of widths, `"conv_transpose"`, a Keras layer,
-            or a function `features -> logits`.
-        dropout: Share of the features dropped before each dense layer of the head.
+            or a function `features -> logits`, without softmax or sigmoid.
+        dropout: Share of the features dropped before each dense layer of a head that
+            is given by name or widths.
         batch_norm: What BatchNormalization does in the trainable part: `"inference"`,
             `"frozen"` or `"train"`, see `set_trainable_depth`.
         alignment: `None`, or an `Alignment` such as `CORAL()`; then the result is an
@@ -83,16 +91,19 @@ def build_transfer_model(
     >>> tuple(model(np.zeros((2, 48, 64, 3), "uint8")).shape)
     (2, 10)
     """
-    _check_arguments(backbone, num_classes, task, head, alignment)
+    check_head(head, dropout)
+    check_depth_kind(trainable_depth, batch_norm)
+    _check_arguments(backbone, num_classes, task, alignment)
     if seed is not None:
         check_whole_number("seed", seed, 0)
         keras.utils.set_random_seed(seed)
     with _dtype_policy(dtype):
         backbone = _load(backbone, image_size, in_channels)
         model = _attach_head(backbone, head, num_classes, dropout)
+    settings = Task(task, num_classes)
+    check_gives_logits(model, settings)
     set_trainable_depth(model, trainable_depth, batch_norm=batch_norm)
     model = model if alignment is None else AlignedModel(model, alignment)
-    settings = Task(task, num_classes)
     model.compile(
         optimizer=keras.optimizers.Adam(_LEARNING_RATE),
         loss=build_loss(settings),
@@ -103,11 +114,10 @@ def build_transfer_model(
     return model
 
 
-def _check_arguments(backbone, num_classes, task, head, alignment):
+def _check_arguments(backbone, num_classes, task, alignment):
     check_choice("task", task, TASKS)
     advice = "For two classes pass 2, or 1 for a single logit."
     check_whole_number("num_classes", num_classes, advice=advice)
-    check_head(head)
     if alignment is not None and not isinstance(alignment, Alignment):
         raise TypeError(
             "`alignment` must be None or an Alignment layer. Received: "
@@ -152,8 +162,7 @@ class AlignedModel(keras.Model):
 
     `fit` takes batches `((source_x, target_x), source_y)`, as `pair_domains` makes
     them; the batches of both domains may differ in size. `evaluate` and `predict` take
-    one input, like any model. Change its depth through itself, not through `.model`:
-    `set_trainable_depth(aligned_model, ...)` compiles it again.
+    one input. Set the depth of this model, not of `.model`: this one is compiled.
 
     Args:
         model: Functional `keras.Model` with a layer named `features`, raw input to

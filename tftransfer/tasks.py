@@ -72,6 +72,20 @@ def build_metrics(task):
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
 
+def check_gives_logits(model, task):
+    """Raise `ValueError` if what a classifier gives are probabilities already.
+
+    `build_loss` would put them through softmax or sigmoid once more, and the model
+    would learn, only badly.
+    """
+    activation = _last_activation(model)
+    if task.name != "regression" and activation in ("softmax", "sigmoid"):
+        raise ValueError(
+            "`head` must give logits: softmax or sigmoid belong to the loss here. "
+            f"Received: a head that ends in {activation}. Leave the activation out."
+        )
+
+
 def infer_task(model, task=None, num_outputs=None):
     """Read the task of a compiled Keras model from its loss, last layer and width.
 

@@ -166,10 +166,10 @@ def load_backbone(
         return handle.adjusted(image_size, in_channels)
     check_handle(handle)
     check_whole_number("in_channels", in_channels)
+    if image_size is not None:
+        image_size = check_image_size("image_size", image_size)
     given = {"weights": weights, "image_size": image_size, "in_channels": in_channels}
     model = _build(handle, given, options)
-    if image_size is not None:
-        given["image_size"] = check_image_size("image_size", image_size)
     return Backbone(handle, model, {**given, **options})
 
 
