@@ -78,6 +78,15 @@ def test_epochs_are_whole_numbers_on_the_axis(tmp_path):
     assert ticks == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("name", "best"),
+    [("mae", 1), ("rmse", 1), ("binary_crossentropy", 1), ("auc", 3), ("f1_score", 3)],
+)
+def test_what_is_best_depends_on_the_metric(name, best):
+    figure = build_history_figure({name: [1.0, 2.0, 3.0]})
+    assert figure.axes[0].get_title().endswith(f"best train {best} in epoch {best}")
+
+
 def test_nan_epochs_leave_a_gap_and_all_nan_is_said():
     figure = build_history_figure({"loss": [1.0, np.nan], "accuracy": [np.nan, np.nan]})
     assert figure.axes[0].get_title().endswith("best train 1 in epoch 1")

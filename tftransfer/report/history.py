@@ -13,6 +13,8 @@ from tftransfer.report.canvas import (
 
 MOST_PANELS = 3
 MOST_MARKED = 40  # epochs; beyond, markers run into each other
+# How names of metrics end that are better the lower; "mae" is a name in Keras, too.
+FALLING = ("loss", "error", "mae", "mape", "mse", "msle", "crossentropy", "divergence")
 
 
 def plot_history(history, path, *, stages=None):
@@ -108,7 +110,7 @@ def _draw_curves(panel, name, curves):
 def _best(name, label, values):
     if not np.isfinite(values).any():
         return f"no finite {label} value"
-    falls = name.endswith(("loss", "error"))
+    falls = name.endswith(FALLING)
     best = int(np.nanargmin(values) if falls else np.nanargmax(values))
     return f"best {label} {values[best]:.4g} in epoch {best + 1}"
 
