@@ -142,6 +142,13 @@ def test_batch_size_must_be_a_whole_number(loaded, files):
         loaded["classes"].predict(files, batch_size=0)
 
 
+def test_a_damaged_saved_model_is_refused(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="Received: path=.* that cannot be read: Can"):
+        load_exported(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_a_folder_without_saved_model_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="Received: path=.* no 1/saved_model.pb"):

@@ -27,7 +27,8 @@ def load_exported(path):
         An `ExportedModel`.
 
     Raises:
-        ValueError: If there is no such folder, or it is no export of tftransfer.
+        ValueError: If there is no such folder, it is damaged, or no export of
+            tftransfer.
 
     Example:
 
@@ -37,7 +38,7 @@ def load_exported(path):
     ValueError: `path` must be a folder written by export_model. Received: ...
     """
     folder = _find_saved_model(path)
-    loaded = tf.saved_model.load(str(folder))
+    loaded = _load(path, folder)
     return ExportedModel(loaded, _read_metadata(path, folder, loaded))
 
 
@@ -179,6 +180,17 @@ def _find_saved_model(path):
         f"Received: path={str(path)!r}, where there is no {VERSION_FOLDER}/"
         "saved_model.pb. Write one with tft.export_model(model, path)."
     )
+
+
+def _load(path, folder):
+    try:
+        return tf.saved_model.load(str(folder))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise ValueError(
+            "`path` must be a folder written by export_model. "
+            f"Received: path={str(path)!r}, a SavedModel that cannot be read: "
+            f"{' '.join(str(error).split())[:300]}. Export the model again."
+        ) from error
 
 
 def _read_metadata(path, folder, loaded):
