@@ -24,6 +24,23 @@ def test_the_smoke_run_goes_through(path, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"backbone": "keras:VGG16", "image_size": 32},
+        {"backbone": "keras:MobileNetV2", "image_size": 32, "head": "conv_transpose"},
+        {"backbone": "keras:MobileNetV2", "alpha": 0.35, "image_size": 96},
+    ],
+)
+def test_the_other_networks_of_the_cifar10_header_go_through(
+    options, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (path,) = (path for path in RECIPES if path.stem == "cifar10")
+    assert load(path).main(smoke=True, **options) is not None
+
+
+@pytest.mark.slow
 @each_recipe
 def test_help_tells_how_to_run_it_and_what_came_out(path):
     output = subprocess.run(
