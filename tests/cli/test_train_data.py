@@ -50,6 +50,7 @@ def test_several_labels_go_all_the_way(colors, tiny_backbone, tmp_path, capsys):
     )  # fmt: skip
     assert code == 0
     assert "On the validation data, which chose the best epoch too:" in text
+    assert "from\nthe live model's by at most " in text
     about = read(output, "metadata.json")
     assert (about["task"], about["class_names"]) == ("multi_label", ["red", "green"])
     assert read(output, "evaluation.json")["metrics"]["macro_f1"] > 0.8

@@ -74,7 +74,7 @@ def run(arguments):
     name = getattr(test, "split_name", "held-out")
     chosen = ", which chose the best epoch too" if test is validation else ""
     print(f"\nOn the {name} data{chosen}:\n{evaluation}\n")
-    write_results(
+    about = write_results(
         model,
         arguments.output,
         history=history,
@@ -83,7 +83,9 @@ def run(arguments):
         overwrite=arguments.overwrite,
         metadata={"data": arguments.data, "backbone": arguments.backbone},
     )
-    print(f"Written to {arguments.output}. Next:")
+    difference = about["parity"]["max_abs_difference"]
+    print(f"Written to {arguments.output}; in a fresh process its answers differ from")
+    print(f"the live model's by at most {difference:.1e}. Next:")
     print(f"  tftransfer predict {arguments.output} IMAGE ...")
 
 
