@@ -155,3 +155,9 @@ def test_a_published_module_tells_its_blocks(basic_pitch):
     names = [name for name, _ in layer.variable_blocks]
     assert names[:3] == ["batch_normalization", "conv2d_1", "batch_normalization_2"]
     assert len(names) == 9
+
+
+@pytest.mark.parametrize("pixel_range", [(1, 0), 255, (0, 1, 2), ("0", 1)])
+def test_a_pixel_range_that_is_none_is_refused(pixel_range):
+    with pytest.raises(ValueError, match="Received: pixel_range=.*example .-1, 1"):
+        load_hub_model("never looked at", pixel_range=pixel_range)

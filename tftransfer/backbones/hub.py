@@ -43,7 +43,7 @@ def load_hub_model(
 
     Raises:
         ValueError: If the module cannot be loaded, an image size is missing or does
-            not fit, or the output has no features.
+            not fit, the pixel range is none, or the output has no features.
 
     Example:
 
@@ -56,6 +56,7 @@ def load_hub_model(
     >>> load_hub_model(folder)(white).numpy()
     array([[1., 1., 1.]], dtype=float32)
     """
+    _check_pixel_range(pixel_range)
     layer = HubLayer(
         handle,
         trainable=trainable,
@@ -111,6 +112,19 @@ def _check_no_image_size(image_size, shape):
             "`image_size` must be None for a module that takes no color images. "
             f"Received: image_size={image_size!r}; the module's input has shape "
             f"{shape}. Leave it out."
+        )
+
+
+def _check_pixel_range(pixel_range):
+    try:
+        lowest, highest = pixel_range
+        is_range = lowest < highest
+    except (TypeError, ValueError):
+        is_range = False
+    if not is_range:
+        raise ValueError(
+            "`pixel_range` must be (lowest, highest), two numbers. Received: "
+            f"pixel_range={pixel_range!r}. Pass for example (-1, 1)."
         )
 
 
