@@ -132,6 +132,29 @@ def test_the_saved_file_loads_with_stock_layers_only(tmp_path):
     )
 
 
+def test_weights_of_another_type_are_refused():
+    with pytest.raises(TypeError, match="Received: weights=3 of type int"):
+        build_packaged("efficientnet_lite0", weights=3)
+
+
+@pytest.mark.parametrize("channels", [4, 12])
+def test_more_channels_repeat_and_rescale_the_first_kernel(channels):
+    options = {"image_size": (64, 64)}
+    wide = build_packaged("efficientnet_lite0", in_channels=channels, **options)
+    three = build_packaged("efficientnet_lite0", **options)
+    kernels = [x.get_layer("stem_conv").kernel.numpy() for x in (wide, three)]
+    colors = np.arange(channels) % 3
+    np.testing.assert_allclose(
+        kernels[0], kernels[1][:, :, colors] * 3 / channels, rtol=1e-6
+    )
+    if channels % 3 == 0:
+        np.testing.assert_allclose(
+            wide.predict(np.tile(ramp(64), channels // 3), verbose=0),
+            three.predict(ramp(64), verbose=0),
+            atol=1e-4,
+        )
+
+
 def test_other_classifiers_are_refused():
     with pytest.raises(ValueError, match="Received: handle='keras:VGG16'"):
         load_classifier("keras:VGG16")

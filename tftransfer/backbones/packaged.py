@@ -59,16 +59,19 @@ def build_packaged(
 
     Raises:
         ValueError: If an argument is not acceptable or the file is none.
+        TypeError: If `weights` is neither a string, a path nor `None`.
         ImportError: If the pip package is not installed.
 
     Reference:
         [Tan & Le, 2019](https://arxiv.org/abs/1905.11946).
     """
+    check_choice("name", name, PACKAGED)
+    path = None if weights is None else _weights_file(name, weights)
     images, x = _apply_backbone(name, image_size, in_channels, interpolation, crop)
     features = layers.GlobalAveragePooling2D(name="features")(x)
     model = keras.Model(images, features, name=name)
-    if weights is not None:
-        _load_file(model, name, weights)
+    if path is not None:
+        _load_file(model, name, path)
     return model
 
 
@@ -95,11 +98,12 @@ def load_classifier(handle, *, image_size=None):
     advice = "The networks of keras.applications have their top with include_top=True."
     check_choice("handle", handle, [f"pip:{name}" for name in PACKAGED], advice)
     name = handle.removeprefix("pip:")
+    path = _weights_file(name, "imagenet")
     images, x = _apply_backbone(name, image_size, 3, "bilinear", False)
     features = layers.GlobalAveragePooling2D(name="features")(x)
     logits = layers.Dense(NUM_IMAGENET_CLASSES, name="logits")(features)
     model = keras.Model(images, logits, name=f"{name}_classifier")
-    state = _load_file(model, name, "imagenet")
+    state = _load_file(model, name, path)
     model.get_layer("logits").set_weights([state["_fc.weight"].T, state["_fc.bias"]])
     return model
 
@@ -115,7 +119,6 @@ def packaged_weights_path(name):
 
 
 def _apply_backbone(name, image_size, in_channels, interpolation, crop):
-    check_choice("name", name, PACKAGED)
     check_whole_number("in_channels", in_channels)
     variant = PACKAGED[name][0]
     size = check_image_size(
@@ -132,6 +135,12 @@ def _apply_backbone(name, image_size, in_channels, interpolation, crop):
 
 
 def _weights_file(name, weights):
+    if not isinstance(weights, (str, os.PathLike)):
+        raise TypeError(
+            '`weights` must be "imagenet", None or the path of a `.pth` file. '
+            f"Received: weights={weights!r} of type {type(weights).__name__}. Leave it "
+            "out for the weights of the pip package."
+        )
     if weights != "imagenet":
         path = pathlib.Path(weights)
         if not path.is_file():
@@ -151,15 +160,14 @@ def _weights_file(name, weights):
     return path
 
 
-def _load_file(model, name, weights):
-    path = _weights_file(name, weights)
+def _load_file(model, name, path):
     state = read_state_dict(path)
     try:
         _load_weights(model, name, state)
     except (KeyError, ValueError) as error:
         raise ValueError(
             f'`weights` must be a file of the network "{name}". Received: '
-            f"weights={os.fspath(weights)!r} ({error}). Check which variant it holds."
+            f"weights={os.fspath(path)!r} ({error}). Check which variant it holds."
         ) from error
     return state
 
