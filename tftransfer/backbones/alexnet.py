@@ -71,7 +71,8 @@ def build_alexnet(
     if weights == "imagenet":
         raise ValueError(
             "`weights` of alexnet must be None or a file: no Keras weights of it are "
-            "published. Received: weights='imagenet'. Pass weights=None."
+            "published. Received: weights='imagenet'. Pass weights=None, in "
+            'load_backbone("alexnet", weights=None) for example.'
         )
     check_weights(weights)
     check_whole_number("in_channels", in_channels)

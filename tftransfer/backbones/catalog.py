@@ -1,6 +1,7 @@
 """Handles: one string names a pretrained network, wherever its weights come from."""
 
 import dataclasses
+import inspect
 import os
 import pathlib
 
@@ -9,8 +10,11 @@ import keras
 from tftransfer.backbones.alexnet import build_alexnet
 from tftransfer.backbones.applications import build_application, list_applications
 from tftransfer.backbones.hub import load_hub_model
+from tftransfer.backbones.hub_resolve import check_saved_model
 from tftransfer.backbones.keras_models import load_keras_backbone
 from tftransfer.backbones.packaged import PACKAGED, build_packaged
+from tftransfer.backbones.preprocessing import preprocessing_mode
+from tftransfer.backbones.widening import copy_weights_widened
 from tftransfer.checks import check_image_size, check_whole_number, did_you_mean
 
 _KINDS = "keras:<Name>, pip:<name>, hub:<handle>, alexnet, or the path of a model"
@@ -55,20 +59,30 @@ class Backbone:
 
         Args:
             image_size: `(height, width)`, or `None` to leave it as it is.
-            in_channels: Number of channels.
+            in_channels: Number of channels; 3 leaves them as they are.
 
         Returns:
-            This backbone where nothing changes; otherwise a new one, loaded again with
-            the same options.
+            This backbone where nothing changes; otherwise a new one with the same
+            options and the weights that this one has now, its first kernel widened.
+
+        Raises:
+            ValueError: If it has other than three channels already and shall change
+                them, or cannot take this size or number.
         """
-        wanted = dict(self.options)
+        check_whole_number("in_channels", in_channels)
+        size, channels = self.image_size, self.options["in_channels"]
         if image_size is not None:
-            wanted["image_size"] = check_image_size("image_size", image_size)
-        if in_channels != 3:
-            wanted["in_channels"] = in_channels
-        if wanted == self.options:
+            size = check_image_size("image_size", image_size)
+        wanted = channels if in_channels == 3 else in_channels
+        if (size, wanted) == (self.image_size, channels):
             return self
-        return load_backbone(self.source, **wanted)
+        if channels not in (3, wanted):
+            raise ValueError(
+                f"`in_channels` must be {channels}, which this backbone was loaded "
+                f"for. Received: in_channels={in_channels}. Load it anew with "
+                "load_backbone(..., in_channels=...)."
+            )
+        return _reload(self, {"image_size": size, "in_channels": wanted})
 
 
 def check_handle(handle):
@@ -92,6 +106,8 @@ def check_handle(handle):
     known = {"keras": list_applications(), "pip": list(PACKAGED), "alexnet": [""]}
     if kind == "path":
         _check_path(handle)
+    elif kind == "hub" and "://" not in name:
+        check_saved_model(name)
     elif kind in known and name not in known[kind]:
         raise _unknown_handle(handle)
 
@@ -110,9 +126,10 @@ def _split(handle):
 
 def _check_path(handle):
     path = pathlib.Path(handle)
-    if path.is_dir() or path.suffix == ".keras" and path.is_file():
-        return
-    raise _unknown_handle(handle)
+    if path.is_dir():
+        check_saved_model(path)
+    elif path.suffix != ".keras" or not path.is_file():
+        raise _unknown_handle(handle)
 
 
 def _unknown_handle(handle):
@@ -141,9 +158,10 @@ def load_backbone(
         handle: `"keras:<Name>"` for every constructor of `keras.applications`;
             `"pip:efficientnet_lite0"` and others whose weights a pip package carries;
             `"hub:<handle or URL>"`; `"alexnet"`; the path of a SavedModel directory or
-            a `.keras` file; or a functional `keras.Model`.
-        weights: `"imagenet"`, `None` for random ones, or the path of a file. Hub
-            modules and models bring their own: leave it as it is.
+            a `.keras` file; a functional `keras.Model`; or a `Backbone`, to change
+            its image size or channels.
+        weights: `"imagenet"`, `None` for random ones, or the path of a file. What
+            brings its own weights takes none: leave it as it is.
         image_size: `(height, width)` in pixels; `None` takes the size of pretraining.
         in_channels: Channels of the images, see `build_transfer_model`.
         **options: Further arguments of this kind of backbone, such as `alpha=0.35` for
@@ -163,6 +181,8 @@ def load_backbone(
     (None, 2048)
     """
     if isinstance(handle, Backbone):
+        _check_own_weights(handle, weights)
+        _check_options(Backbone.adjusted, options)
         return handle.adjusted(image_size, in_channels)
     check_handle(handle)
     check_whole_number("in_channels", in_channels)
@@ -178,33 +198,65 @@ def _build(handle, given, options):
     if kind == "keras":
         return build_application(name, **given, **options)
     if kind == "pip":
+        _check_options(build_packaged, options)
         return build_packaged(name, **given, **options)
     if kind == "alexnet":
-        if given["weights"] == "imagenet":
-            raise ValueError(
-                '`weights` for "alexnet" must be None or a file: no Keras weights of '
-                "it are published. Received: weights='imagenet'. Pass "
-                'load_backbone("alexnet", weights=None).'
-            )
+        _check_options(build_alexnet, options)
         return build_alexnet(**given, **options)
-    _check_own_weights(handle, given)
+    _check_own_weights(handle, given["weights"])
+    _check_own_channels(handle, given["in_channels"])
     if kind == "hub" or not isinstance(handle, keras.Model) and os.path.isdir(handle):
-        return load_hub_model(
-            name if kind == "hub" else handle, image_size=given["image_size"], **options
-        )
-    return load_keras_backbone(handle, image_size=given["image_size"], **options)
+        build, handle = load_hub_model, name if kind == "hub" else handle
+    else:
+        build = load_keras_backbone
+    _check_options(build, options)
+    return build(handle, image_size=given["image_size"], **options)
 
 
-def _check_own_weights(handle, given):
-    if given["weights"] != "imagenet":
+def _reload(backbone, changes):
+    """Build a backbone again with other options and with the weights it has now."""
+    options = {**backbone.options, **changes}
+    if isinstance(backbone.source, keras.Model):  # whose layers are shared anyway
+        return load_backbone(backbone.source, **options)
+    kind, name = _split(backbone.source)
+    without = {} if kind in ("hub", "path") else {"weights": None}
+    model = load_backbone(backbone.source, **{**options, **without}).model
+    # Networks that reverse the colors do so in front of the first kernel only for
+    # three channels.
+    is_wider = backbone.options["in_channels"] != options["in_channels"]
+    reverse = is_wider and kind == "keras" and preprocessing_mode(name) == "caffe"
+    copy_weights_widened(backbone.model, model, reverse_colors=reverse)
+    return Backbone(backbone.source, model, options)
+
+
+def _check_options(build, options):
+    known = set(inspect.signature(build).parameters)
+    # Fixed by `load_backbone`, or of a top that a backbone has not.
+    known -= {"self", "name", "handle", "model", "weights", "image_size"}
+    known -= {"in_channels", "include_top", "num_classes"}
+    for key, value in options.items():
+        if key not in known:
+            raise ValueError(
+                f"`options` of this backbone must be among {sorted(known)}. Received: "
+                f"{key}={value!r}. {did_you_mean(key, known)} Leave it out.".replace(
+                    "  ", " "
+                )
+            )
+
+
+def _check_own_weights(handle, weights):
+    if weights != "imagenet":
         raise ValueError(
             "`weights` must be left out for a model that brings its own. Received: "
-            f"weights={given['weights']!r} for {handle!r}. Load the weights into the "
-            "model first."
+            f"weights={weights!r} for {handle!r}. Load the weights into the model "
+            "first."
         )
-    if given["in_channels"] != 3:
+
+
+def _check_own_channels(handle, in_channels):
+    if in_channels != 3:
         raise ValueError(
             "`in_channels` must be left out for a model that brings its own input. "
-            f"Received: in_channels={given['in_channels']!r} for {handle!r}. Build the "
-            "model for that many channels first."
+            f"Received: in_channels={in_channels!r} for {handle!r}. Build the model "
+            "for that many channels first."
         )
