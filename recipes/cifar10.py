@@ -26,7 +26,7 @@ def main(
     image_size=96,
     head="linear",
     frozen_epochs=1,
-    epochs=2,
+    epochs=1,
     trainable_depth=0.5,
     data_dir=None,
     seed=0,
@@ -86,7 +86,7 @@ if __name__ == "__main__":
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--head", default="linear")
     parser.add_argument("--frozen-epochs", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--trainable-depth", type=float, default=0.5)
     parser.add_argument("--data-dir")
     parser.add_argument("--seed", type=int, default=0)

@@ -18,7 +18,9 @@ import tftransfer as tft
 SIZE, BATCH, CLASSES = (28, 28), 64, 10
 
 
-def main(smoke=False, seed=0, data_dir=None, num_source=10_000, per_class=20, epochs=4):
+def main(
+    smoke=False, seed=0, data_dir=None, num_source=10_000, num_target=200, epochs=4
+):
     keras.utils.set_random_seed(seed)
 
     # Data: labeled source; the target's training labels serve the rows that say so.
@@ -33,9 +35,7 @@ def main(smoke=False, seed=0, data_dir=None, num_source=10_000, per_class=20, ep
             "mnist", f"train[:{num_source}]", batch_size=BATCH, **options
         )
         target = tft.load_tfds("usps", "train", batch_size=BATCH, **options)
-        few = tft.load_tfds(
-            "usps", f"train[:{per_class * CLASSES}]", batch_size=16, **options
-        )
+        few = tft.load_tfds("usps", f"train[:{num_target}]", batch_size=16, **options)
         test = tft.load_tfds("usps", "test", batch_size=500, **options)
     pairs = tft.pair_domains(source, target.map(lambda image, label: image))
 
@@ -56,10 +56,10 @@ def main(smoke=False, seed=0, data_dir=None, num_source=10_000, per_class=20, ep
     # With few target labels: from scratch, and from the source-only network.
     scratch = build_model(seed)
     scratch.fit(few, epochs=4 * epochs, shuffle=False, verbose=0)
-    results[f"{per_class} labels a class, from scratch"] = accuracy(scratch, test)
+    results[f"{num_target} USPS labels, from scratch"] = accuracy(scratch, test)
     stage = tft.Stage(4 * epochs, learning_rate=3e-4, trainable_depth="all")
     tft.fine_tune(pretrained, few, stages=[stage], seed=seed, verbose=0)
-    results[f"{per_class} labels a class, from MNIST"] = accuracy(pretrained, test)
+    results[f"{num_target} USPS labels, from MNIST"] = accuracy(pretrained, test)
     return results
 
 
