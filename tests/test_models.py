@@ -156,6 +156,38 @@ def test_one_seed_gives_one_model_bit_for_bit(backbone, images, labels):
         np.testing.assert_array_equal(one, other)
 
 
+TRAIN = """
+import sys
+import keras, numpy as np
+import tftransfer as tft
+backbone = tft.load_backbone("keras:MobileNetV2", alpha=0.35, weights=None)
+keras.utils.set_random_seed(int(sys.argv[2]))  # whatever came before does not count
+model = tft.build_transfer_model(
+    sys.argv[1], num_classes=3, image_size=(32, 32), head=(7,), dropout=0.5,
+    trainable_depth=2, seed=5,
+)
+rows = np.random.default_rng(0)
+images, labels = rows.uniform(0, 255, (8, 40, 48, 3)), np.arange(8) % 3
+tft.fine_tune(model, (images, labels), epochs=1, trainable_depth=2, seed=5, verbose=0)
+np.savez(sys.argv[3], *model.get_weights())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("handle", ["pip:efficientnet_lite0", "network.keras"])
+def test_one_seed_gives_one_model_bit_for_bit_in_two_processes(handle, tmp_path):
+    build_network().save(tmp_path / "network.keras")
+    for number in (1, 2):
+        arguments = [handle, str(number), f"{number}.npz"]
+        subprocess.run(
+            [sys.executable, "-c", TRAIN, *arguments], cwd=tmp_path, check=True
+        )
+    one, two = (np.load(tmp_path / f"{number}.npz") for number in (1, 2))
+    assert len(one.files) == len(two.files) > 2
+    for name in one.files:
+        np.testing.assert_array_equal(one[name], two[name])
+
+
 @pytest.mark.parametrize("channels", [1, 4, 12])
 def test_other_channel_counts(channels, rng):
     model = build_transfer_model(

@@ -65,8 +65,8 @@ def build_transfer_model(
             `"frozen"` or `"train"`, see `set_trainable_depth`.
         alignment: `None`, or an `Alignment` such as `CORAL()`; then the result is an
             `AlignedModel` and `fit` takes `pair_domains(source, target)`.
-        dtype: Keras dtype policy of the layers, such as `"mixed_bfloat16"`; `None`
-            takes the global one. Preprocessing inputs and logits stay float32.
+        dtype: Keras dtype policy, such as `"mixed_bfloat16"`; `None`: the global one.
+            Pixels and logits stay float32, and what is built already as it is.
         seed: Seed of all random generators (Python, NumPy, backend), set before
             building: the same seed gives the same model on the same machine.
 

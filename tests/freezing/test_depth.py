@@ -172,6 +172,41 @@ def test_real_backbones_keep_frozen_statistics(batch, compile_model, moved):
     }
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", [None, "avg"])
+def test_a_real_backbone_called_like_a_layer_as_in_the_guide_of_keras(
+    pooling, batch, compile_model, moved
+):
+    backbone = keras.applications.MobileNetV2(
+        weights=None,
+        alpha=0.35,
+        include_top=False,
+        input_shape=(32, 32, 3),
+        pooling=pooling,
+    )
+    backbone.trainable = False
+    inputs = keras.Input((32, 32, 3))
+    x = backbone(layers.Rescaling(1 / 127.5, -1.0)(inputs), training=False)
+    x = layers.GlobalAveragePooling2D()(x) if pooling is None else x
+    outputs = layers.Dense(5, name="logits")(layers.Dropout(0.2)(x))
+    model = compile_model(keras.Model(inputs, outputs))
+    assert len(model_blocks(model)) == 19
+    images = np.repeat(np.repeat(batch[0], 4, axis=1), 4, axis=2)
+    for depth, expected in (
+        (1, {"Conv_1", "Conv_1_bn"}),
+        (0, set()),
+        ("block_16", {"Conv_1", "Conv_1_bn", "block_16"}),
+    ):
+        set_trainable_depth(model, depth)
+        moving = moved(model, images, batch[1])
+        free = {x.path for x in model.trainable_weights}
+        owners = {path.split("/")[-2] for path in free} - {"logits"}
+        parts = {x[:8] if x.startswith("block") else x for x in owners}
+        assert parts == expected
+        assert moving <= free and "logits/kernel" in moving
+        assert depth == 0 or any("Conv_1/kernel" in path for path in moving)
+
+
 def test_nasnet_opens_from_a_layer_inside_its_one_large_block():
     model = keras.applications.NASNetMobile(weights=None, classes=7)
     set_trainable_depth(model, "normal_conv_1_12")
