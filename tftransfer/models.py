@@ -288,7 +288,8 @@ def load_model(path, *, safe_mode=True):
         The `keras.Model`, compiled as it was saved.
 
     Raises:
-        ValueError: If the file is missing, or safe mode refuses it.
+        ValueError: If the file is missing or damaged.
+        TypeError: If safe mode refuses what is in it (Keras' own message says what).
     """
     from tftransfer.backbones import hub  # noqa: F401  registers HubLayer
 

@@ -24,7 +24,9 @@ def add_arguments(parser):
     group = parser.add_argument_group("model")
     group.add_argument("--backbone", default="pip:efficientnet_lite0", metavar="HANDLE")
     group.add_argument("--weights", default="imagenet", help="imagenet, none or a file")
-    group.add_argument("--head", default="linear", help="linear, mlp, conv_transpose")
+    group.add_argument(
+        "--head", default="linear", choices=["linear", "mlp", "conv_transpose"]
+    )
     group.add_argument("--dropout", type=float, default=0.0, metavar="SHARE")
     group.add_argument(
         "--task", choices=["classification", "multi_label", "regression"]

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from tftransfer.checks import check_choice
+from tftransfer.tasks import TASKS
 
-TASKS = ("classification", "multi_label", "regression")
 RAREST_STRATUM = 10  # combinations seen less often are stratified as one
 EMPTY = ("", "nan", "na", "n/a", "null", "none")
 VALUE_STRATA = 10  # quantiles that stand for the values of a regression
