@@ -15,6 +15,7 @@ from tftransfer.backbones.applications import (
     describe_application,
     list_applications,
 )
+from tftransfer.backbones.preprocessing import preprocessing_mode
 from tftransfer.backbones.widening import copy_weights_widened
 
 ONE_PER_FAMILY = [
@@ -374,6 +375,33 @@ def test_four_channels_build_and_take_the_weights(rng, tmp_path):
     kernel = network.get_layer("block1_conv1").kernel.numpy()[:, :, ::-1] * 0.75
     found = model.get_layer("block1_conv1").kernel.numpy()
     np.testing.assert_allclose(found, kernel[:, :, [0, 1, 2, 0]], rtol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 4, 12])
+@pytest.mark.parametrize("name", ONE_PER_FAMILY)
+def test_every_family_takes_its_weights_for_other_channels(
+    name, channels, pixels, tmp_path
+):
+    network = keras_network(name, 80)
+    path = tmp_path / "network.weights.h5"
+    network.save_weights(path)
+    model = build_application(name, weights=path, image_size=80, in_channels=channels)
+    first, source = (
+        next(weight.numpy() for weight in x.weights if len(weight.shape) == 4)
+        for x in (model, network)
+    )
+    reverse = -1 if preprocessing_mode(name) == "caffe" else 1
+    kernel = source[:, :, ::reverse]
+    if channels == 1:
+        wanted = kernel.sum(axis=2, keepdims=True)
+    else:
+        wanted = kernel[:, :, np.arange(channels) % 3] * 3 / channels
+    np.testing.assert_allclose(first, wanted, rtol=1e-5, atol=1e-7)
+    if channels == 12:
+        wanted = keras_features(network, name, pixels)
+        assert_same(model(np.tile(pixels, 4)), wanted, 2e-3)
+    keras.utils.clear_session()
 
 
 @pytest.mark.needs_shared_data
