@@ -150,3 +150,11 @@ def test_what_is_no_state_dictionary_is_refused(tmp_path, state):
     path = write(tmp_path / "w.pth", state, {"0": np.array([1, 2], "<f4")})
     with pytest.raises(ValueError, match="must be a PyTorch state dict.* Received: pa"):
         read_state_dict(path)
+
+
+def test_a_storage_of_an_unknown_kind_is_refused(tmp_path):
+    arguments = (("storage", "Float", "0", "cpu", 2, None), 0, (2,), (1,))
+    state = {"a": FakeGlobal("torch._utils", "_rebuild_tensor_v2", arguments)}
+    path = write(tmp_path / "w.pth", state, {})
+    with pytest.raises(ValueError, match="unknown persistent id 'storage'"):
+        read_state_dict(path)

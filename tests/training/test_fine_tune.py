@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tftransfer.alignment.coral import CORAL
 from tftransfer.freezing.depth import set_trainable_depth
+from tftransfer.models import AlignedModel
 from tftransfer.training.fine_tune import fine_tune
 from tftransfer.training.stages import Stage
 
@@ -248,3 +250,31 @@ def test_a_model_compiled_with_a_schedule_needs_a_number(build, arrays):
         fine_tune(model, arrays)
     fine_tune(model, arrays, learning_rate=0.1, epochs=1, verbose=0)
     assert model.optimizer._learning_rate is schedule
+
+
+def test_an_aligned_model_is_fine_tuned_in_stages(build, arrays):
+    model = AlignedModel(build(), CORAL(weight=0.5))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss)
+    rows, labels = arrays
+    target = tf.data.Dataset.from_tensor_slices(rows[::-1] * 2.0).batch(16)
+    pairs = tf.data.Dataset.zip(batched(arrays), target)
+    pairs = pairs.map(lambda labeled, x: ((labeled[0], x), labeled[1]))
+    before = [layer.get_weights() for layer in model.model.layers]
+    history = fine_tune(
+        model,
+        pairs,
+        validation_data=(rows, labels),
+        epochs=2,
+        trainable_depth=1,
+        class_weight={0: 2.0},
+        verbose=0,
+    )
+    assert history.stages == [0, 1]
+    assert set(history.history) == {"loss", "alignment_loss", "val_loss"}
+    moved = {
+        layer.name
+        for layer, old in zip(model.model.layers, before, strict=True)
+        if any((a != b).any() for a, b in zip(old, layer.get_weights(), strict=True))
+    }
+    assert moved == {"block2", "logits"}
