@@ -8,12 +8,13 @@ import tensorflow as tf
 from keras import layers
 
 from tftransfer import models
+from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.alignment.coral import CORAL, coral_loss
 from tftransfer.alignment.mmd import MMD
 from tftransfer.backbones import catalog
 from tftransfer.backbones.catalog import load_backbone
 from tftransfer.freezing.depth import set_trainable_depth
-from tftransfer.models import AlignedModel, build_transfer_model, load_model
+from tftransfer.models import build_transfer_model, load_model
 
 SMALL = {"num_classes": 3, "image_size": (32, 32)}
 

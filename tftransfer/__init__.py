@@ -9,7 +9,7 @@ import importlib
 from tftransfer._version import __version__
 
 _HOMES = {  # public name -> module of the package that defines it
-    "AlignedModel": "models",
+    "AlignedModel": "alignment.aligned_model",
     "Alignment": "alignment.layer",
     "Backbone": "backbones.catalog",
     "CORAL": "alignment.coral",

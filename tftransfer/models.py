@@ -4,8 +4,9 @@ import contextlib
 import os
 
 import keras
-from keras import layers, ops
+from keras import layers
 
+from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.alignment.layer import Alignment
 from tftransfer.backbones.catalog import Backbone, check_handle, load_backbone
 from tftransfer.checks import check_choice, check_whole_number
@@ -154,123 +155,6 @@ def _attach_head(backbone, head, num_outputs, dropout):
     )
     name = f"{backbone.model.name}_transfer"
     return keras.Model(backbone.model.input, logits, name=name)
-
-
-@keras.saving.register_keras_serializable(package="tftransfer")
-class AlignedModel(keras.Model):
-    """A transfer model that learns from labeled source and unlabeled target data.
-
-    `fit` takes batches `((source_x, target_x), source_y)`, as `pair_domains` makes
-    them; the batches of both domains may differ in size. `evaluate` and `predict` take
-    one input. Set the depth of this model, not of `.model`: this one is compiled.
-
-    Args:
-        model: Functional `keras.Model` with a layer named `features`, raw input to
-            logits. It stays at hand as `.model`: the plain model to save or export.
-        alignment: `Alignment` layer.
-
-    Raises:
-        ValueError: If `model` has no layer named `features`.
-
-    Reference:
-        [Sun & Saenko, 2016](https://arxiv.org/abs/1607.01719), figure 1.
-    """
-
-    def __init__(self, model, alignment, **kwargs):
-        # The plain model's policy, for `compile` to scale the loss under float16. The
-        # images themselves stay as they are.
-        policy = {"dtype": model.dtype_policy, "autocast": False}
-        super().__init__(**{**policy, **kwargs})
-        self.model = model
-        self.alignment = alignment
-        self._parts = _Parts(model)
-        self._aligns = True
-        self.built = True  # the plain model is
-
-    @property
-    def output_shape(self):
-        """Shape of the logits, `(None, num_classes)`."""
-        return self.model.output_shape
-
-    @property
-    def input_shape(self):
-        """Shape of one domain's images."""
-        return self.model.input_shape
-
-    def call(self, inputs, training=None):
-        """Return the logits of one input, or of the source in a pair."""
-        is_pair = isinstance(inputs, (list, tuple))
-        source = inputs[0] if is_pair else inputs
-        self._aligns = bool(is_pair and training and self.alignment.weight)
-        if not self._aligns:
-            return self.model(source, training=training)
-        features = self._parts.features(source, inputs[1], training)
-        logits = [self._parts.head(x, training=training) for x in features]
-        domains = [
-            {"features": _pool(x), "logits": y}
-            for x, y in zip(features, logits, strict=True)
-        ]
-        features_learn = bool(self._parts.backbone.trainable_variables)
-        self.add_loss(self.alignment(*domains, features_learn=features_learn))
-        return logits[0]
-
-    def get_metrics_result(self):
-        """Return the metrics; the alignment loss only where it was computed."""
-        results = super().get_metrics_result()
-        if not self._aligns:
-            results.pop(self.alignment.tracker.name, None)
-        return results
-
-    def get_config(self):
-        """Return the arguments that rebuild this model."""
-        serialize = keras.saving.serialize_keras_object
-        return {
-            "model": serialize(self.model),
-            "alignment": serialize(self.alignment),
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Rebuild the model from `get_config`."""
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("model", "alignment")
-        }
-        return cls(**parts, name=config["name"])
-
-
-class _Parts:
-    """Backbone and head as two models that share the layers of one."""
-
-    def __init__(self, model):
-        names = [layer.name for layer in model.layers]
-        if "features" not in names:
-            raise ValueError(
-                "`model` must have a layer named 'features', where backbone and head "
-                f"meet. Received: layers {names[-3:]} at the end. Build it with "
-                "build_transfer_model."
-            )
-        features = model.get_layer("features").output
-        self.backbone = keras.Model(model.input, features)
-        self.head = keras.Model(features, model.output)
-
-    def features(self, source, target, training):
-        """Features of both domains, in one pass where the images are of one size."""
-        both, shape = [source, target], source.shape[1:]
-        if shape != target.shape[1:] or None in shape:  # sizes not known may differ too
-            return [self.backbone(x, training=training) for x in both]
-        if source.dtype != target.dtype:
-            both = [ops.cast(x, "float32") for x in both]
-        # One batch: both domains meet the same BatchNormalization statistics.
-        features = self.backbone(ops.concatenate(both, axis=0), training=training)
-        size = ops.shape(source)[0]
-        return [features[:size], features[size:]]
-
-
-def _pool(features):
-    axes = tuple(range(1, len(features.shape) - 1))
-    return ops.mean(features, axis=axes) if axes else features
 
 
 def load_model(path, *, safe_mode=True):

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.alignment.coral import CORAL
 from tftransfer.backbones.hub_layer import HubLayer
 from tftransfer.export import saved_model
 from tftransfer.export.saved_model import check_class_names, export_model, plain_model
-from tftransfer.models import AlignedModel
 from tftransfer.resizing import build_resizing
 from tftransfer.tasks import Task
 
