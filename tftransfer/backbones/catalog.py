@@ -206,11 +206,11 @@ def _build(handle, given, options):
     _check_own_weights(handle, given["weights"])
     _check_own_channels(handle, given["in_channels"])
     if kind == "hub" or not isinstance(handle, keras.Model) and os.path.isdir(handle):
-        build, handle = load_hub_model, name if kind == "hub" else handle
-    else:
-        build = load_keras_backbone
-    _check_options(build, options)
-    return build(handle, image_size=given["image_size"], **options)
+        handle = name if kind == "hub" else handle
+        _check_options(load_hub_model, options)
+        return load_hub_model(handle, image_size=given["image_size"], **options)
+    _check_options(load_keras_backbone, options)
+    return load_keras_backbone(handle, image_size=given["image_size"], **options)
 
 
 def _reload(backbone, changes):

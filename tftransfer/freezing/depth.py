@@ -116,13 +116,13 @@ def check_depth_kind(depth, batch_norm):
             'freeze the backbone, "all" to train it.'
         )
     is_count = isinstance(depth, numbers.Integral)
-    if not is_count and not 0 < depth <= 1:
+    if not is_count and not 0 < float(depth) <= 1:
         raise ValueError(
             "`trainable_depth` given as a float must be a fraction in (0, 1] of the "
             f"backbone's parameters. Received: trainable_depth={float(depth)}. Pass "
             "the int 0 to freeze the backbone, or an int for a number of blocks."
         )
-    if is_count and depth < 0:
+    if is_count and int(depth) < 0:
         raise ValueError(
             "`trainable_depth` given as an int must be a number of blocks, >= 0. "
             f"Received: trainable_depth={depth}. Pass 0 to freeze the backbone."
