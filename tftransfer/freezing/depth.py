@@ -122,7 +122,7 @@ def check_depth_kind(depth, batch_norm):
             f"backbone's parameters. Received: trainable_depth={float(depth)}. Pass "
             "the int 0 to freeze the backbone, or an int for a number of blocks."
         )
-    if is_count and int(depth) < 0:
+    if is_count and float(depth) < 0:
         raise ValueError(
             "`trainable_depth` given as an int must be a number of blocks, >= 0. "
             f"Received: trainable_depth={depth}. Pass 0 to freeze the backbone."
