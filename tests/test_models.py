@@ -529,3 +529,23 @@ def test_a_model_without_features_cannot_be_aligned():
 def test_a_missing_file_is_refused():
     with pytest.raises(ValueError, match="Received: path='nowhere.keras'"):
         load_model("nowhere.keras")
+
+
+def test_one_label_of_many_is_refused():
+    with pytest.raises(ValueError, match="Received: num_classes=1. One label"):
+        build_transfer_model("alexnet", num_classes=1, task="multi_label")
+
+
+def test_a_model_with_its_top_is_no_backbone(backbone):
+    model = build_transfer_model(backbone, **SMALL)
+    message = "Received: a model with a layer named 'logits'"
+    with pytest.raises(ValueError, match=message):
+        build_transfer_model(model, num_classes=2)
+    again = build_transfer_model(load_backbone(model, cut_top=True), num_classes=2)
+    assert again.output_shape == (None, 2)
+
+
+def test_convnext_has_a_feature_map_for_the_upsampling_head():
+    backbone = load_backbone("keras:ConvNeXtTiny", weights=None, image_size=(32, 32))
+    model = build_transfer_model(backbone, num_classes=2, head="conv_transpose")
+    assert model.get_layer("features").output.shape == (None, 1, 1, 768)

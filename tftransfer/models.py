@@ -119,6 +119,11 @@ def _check_arguments(backbone, num_classes, task, alignment):
     check_choice("task", task, TASKS)
     advice = "For two classes pass 2, or 1 for a single logit."
     check_whole_number("num_classes", num_classes, advice=advice)
+    if task == "multi_label" and num_classes == 1:
+        raise ValueError(
+            '`num_classes` must be at least 2 with task="multi_label". Received: '
+            'num_classes=1. One label that is there or not: task="classification".'
+        )
     if alignment is not None and not isinstance(alignment, Alignment):
         raise TypeError(
             "`alignment` must be None or an Alignment layer. Received: "
@@ -147,6 +152,11 @@ def _load(backbone, image_size, in_channels):
 
 def _attach_head(backbone, head, num_outputs, dropout):
     features, feature_map = backbone.features, backbone.feature_map
+    if any(layer.name == "logits" for layer in backbone.model.layers):
+        raise ValueError(
+            "`backbone` must end before a classification top. Received: a model with a "
+            "layer named 'logits'. Pass load_backbone(model, cut_top=True)."
+        )
     if head == "conv_transpose" and feature_map is not None:
         # The head takes the map before pooling: that is where this backbone ends.
         feature_map = layers.Activation("linear", name="features")(feature_map)

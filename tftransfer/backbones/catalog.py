@@ -51,7 +51,10 @@ class Backbone:
     @property
     def feature_map(self):
         """Keras tensor `(batch, height, width, channels)` before pooling, or `None`."""
-        before = self.model.get_layer("features").input
+        last = self.model.get_layer("features")
+        if isinstance(last, keras.layers.LayerNormalization):
+            last = self.model.get_layer("pool")  # ConvNeXt normalizes after pooling
+        before = last.input
         return before if len(before.shape) == 4 else None
 
     def adjusted(self, image_size, in_channels):
