@@ -251,3 +251,18 @@ def test_options_of_other_kinds_are_refused(handle, option, known, keras_file, m
     weights = {} if handle in {*paths, "backbone"} else {"weights": None}
     with pytest.raises(ValueError, match=f"{known}. Received: {option}=1"):
         load_backbone(given, **weights, **{option: 1})
+
+
+def test_where_weights_cannot_be_had_the_error_says_what_is_here(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    def fail(*arguments, **options):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", fail)
+    with pytest.raises(FileNotFoundError) as refusal:
+        load_backbone("keras:VGG16")
+    message = str(refusal.value)
+    assert "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5" in message
+    assert str(tmp_path) in message
+    assert "On this machine now: pip:efficientnet_lite0, pip:" in message

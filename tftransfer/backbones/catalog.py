@@ -12,6 +12,7 @@ from tftransfer.backbones.applications import build_application, list_applicatio
 from tftransfer.backbones.hub import load_hub_model
 from tftransfer.backbones.hub_resolve import check_saved_model
 from tftransfer.backbones.keras_models import load_keras_backbone
+from tftransfer.backbones.listing import list_backbones
 from tftransfer.backbones.packaged import PACKAGED, build_packaged
 from tftransfer.backbones.preprocessing import preprocessing_mode
 from tftransfer.backbones.widening import copy_weights_widened
@@ -196,10 +197,20 @@ def load_backbone(
     return Backbone(handle, model, {**given, **options})
 
 
+def _build_application(name, given, options):
+    try:
+        return build_application(name, **given, **options)
+    except FileNotFoundError as error:
+        here = [info.handle for info in list_backbones(local_only=True)]
+        raise FileNotFoundError(
+            f"{error} On this machine now: {', '.join(here) or 'none'}."
+        ) from error
+
+
 def _build(handle, given, options):
     kind, name = ("path", None) if isinstance(handle, keras.Model) else _split(handle)
     if kind == "keras":
-        return build_application(name, **given, **options)
+        return _build_application(name, given, options)
     if kind == "pip":
         _check_options(build_packaged, options)
         return build_packaged(name, **given, **options)
