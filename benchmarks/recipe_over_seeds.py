@@ -11,6 +11,7 @@ import importlib.util
 import json
 import platform
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def main(recipe, seeds, options, save):
 def load(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # TensorFlow looks for the source of lambdas there
     spec.loader.exec_module(module)
     return module
 
