@@ -11,6 +11,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "__main__": {"cli"},
     "_version": set(),
     "checks": set(),
+    "columns": set(),
     "decoding": set(),
     "writing": set(),
     "resizing": {"checks"},
@@ -18,7 +19,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "freezing": {"checks"},
     "heads": {"checks"},
     "alignment": {"checks"},
-    "backbones": {"checks", "resizing", "freezing"},
+    "backbones": {"checks", "columns", "freezing", "resizing"},
     "models": {
         "alignment",
         "backbones",
@@ -30,8 +31,16 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     },
     "data": {"checks", "decoding", "resizing", "tasks"},
     "training": {"checks", "freezing", "tasks", "writing"},
-    "evaluation": {"checks", "tasks", "writing"},
-    "export": {"_version", "checks", "decoding", "resizing", "tasks", "writing"},
+    "evaluation": {"checks", "columns", "tasks", "writing"},
+    "export": {
+        "_version",
+        "checks",
+        "columns",
+        "decoding",
+        "resizing",
+        "tasks",
+        "writing",
+    },
     "report": {"checks", "evaluation", "tasks", "writing"},
     "cli": {"_version", "checks", "writing"},  # and the front door, `import tftransfer`
 }

@@ -3,7 +3,6 @@
 import numpy as np
 
 from tftransfer.evaluation.predictions import evaluate_predictions
-from tftransfer.evaluation.table import align_columns
 
 
 def test_binary_table():
@@ -68,10 +67,3 @@ def test_many_classes_show_the_weakest_only(rng):
     start = lines.index("the 20 weakest of 30:")
     assert lines[start + 2].split()[0] == "17"
     assert len(lines) == start + 2 + 20
-
-
-def test_columns_are_aligned():
-    assert align_columns([["a", "x", "1"], ["bb", "", "22"]], left=2) == [
-        "a   x   1",
-        "bb     22",
-    ]

@@ -10,6 +10,7 @@ from tftransfer.backbones.applications_table import (
 )
 from tftransfer.backbones.efficientnet_lite import efficientnet_lite_image_size
 from tftransfer.backbones.packaged import PACKAGED, packaged_weights_path
+from tftransfer.columns import align_columns
 
 _FURTHER = (
     "Further: hub:<handle or URL>, any SavedModel directory, any .keras file, any "
@@ -54,13 +55,7 @@ class BackboneList(list):
             "license",
         )
         rows = [header, *map(_cells, self)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(w) for cell, w in zip(row, widths, strict=True)
-            ).rstrip()
-            for row in rows
-        ]
+        lines = align_columns(rows, left=len(header))
         return "\n".join([*lines, "", _FURTHER])
 
 

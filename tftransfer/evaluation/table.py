@@ -1,5 +1,7 @@
 """An evaluation as text: figures, a row for each class, the confusion matrix."""
 
+from tftransfer.columns import align_columns
+
 MOST_CLASSES = 20  # beyond, a terminal shows the weakest classes only
 TITLES = {
     "accuracy": "accuracy",
@@ -37,31 +39,6 @@ def format_evaluation(evaluation):
     if evaluation.confusion is not None and len(evaluation.confusion) <= MOST_CLASSES:
         parts.append(_confusion(evaluation))
     return "\n\n".join(parts)
-
-
-def align_columns(rows, left=1):
-    """Join cells to lines of equal width, the first `left` columns to the left.
-
-    Args:
-        rows: List of equally long lists of str.
-        left: Number of columns that are not set to the right.
-
-    Returns:
-        List of str.
-
-    Example:
-
-    >>> align_columns([["a", "1"], ["bcd", "10"]])
-    ['a     1', 'bcd  10']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if place < left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _summary(evaluation):

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 
+from tftransfer.columns import align_columns
+
 HALF = 0.5  # from here on a label of several counts as present
 
 
@@ -127,18 +129,10 @@ def _cells(row):
 
 
 def _align(table):
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     is_number = [_reads_as_number(cell) for cell in table[1]]
     # Files and labels may look like numbers; only what follows them is to the right.
     is_number[0] = False
-    lines = [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, is_number, strict=True)
-        )
-        for line in table
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join(align_columns(table, right=is_number))
 
 
 def _reads_as_number(text):
