@@ -30,7 +30,19 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "tasks",
     },
     "data": {"checks", "decoding", "resizing", "tasks"},
-    "training": {"checks", "freezing", "tasks", "writing"},
+    "store": {"checks", "columns", "writing"},
+    "engines": {"checks", "store", "writing"},
+    "features": {"checks", "engines", "freezing", "store"},
+    "acceleration": {"checks", "engines", "features", "freezing", "store"},
+    "training": {
+        "acceleration",
+        "checks",
+        "features",
+        "freezing",
+        "store",
+        "tasks",
+        "writing",
+    },
     "evaluation": {"checks", "columns", "tasks", "writing"},
     "export": {
         "_version",
@@ -42,7 +54,8 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "writing",
     },
     "report": {"checks", "evaluation", "tasks", "writing"},
-    "cli": {"_version", "checks", "writing"},  # and the front door, `import tftransfer`
+    # and the front door, `import tftransfer`
+    "cli": {"_version", "checks", "store", "writing"},
 }
 LONGEST_FILE, LONGEST_BODY, MOST_ARGUMENTS = 300, 40, 12
 each_module = pytest.mark.parametrize(
