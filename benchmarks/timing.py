@@ -68,7 +68,7 @@ def summarize(seconds, count=None):
 
 
 def print_rows(rows):
-    """Print dictionaries as a table; the columns are the keys in order of appearance."""
+    """Print dictionaries as a table; keys in order of appearance are the columns."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[_show(row.get(column, "")) for column in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
