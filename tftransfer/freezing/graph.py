@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 
 import keras
+from keras.src.models.functional import Functional  # public only by another name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,26 +16,29 @@ class Call:
         inputs: Keys of the tensors it reads.
         outputs: Keys of the tensors it makes.
         tensors: The Keras tensors it makes, in the order of `outputs`.
+        node: The Keras node, whose arguments the call was made with.
     """
 
     operation: object
     inputs: tuple
     outputs: tuple
     tensors: tuple
+    node: object
 
 
 @dataclasses.dataclass(frozen=True)
-class Cut:
-    """A place where one single tensor carries everything from input to output.
+class Graph:
+    """The calls of a model, those in nested models too, and where they begin and end.
 
     Attributes:
-        name: Name of the layer or operation that makes the tensor.
-        tensor: The Keras tensor: `keras.Model(model.inputs, cut.tensor)` is the part
-            below the cut.
+        calls: List of `Call`, each after all it reads.
+        inputs: Keys of the model's inputs, in their order.
+        outputs: Keys of the model's outputs, in their order.
     """
 
-    name: str
-    tensor: object
+    calls: list
+    inputs: tuple
+    outputs: tuple
 
 
 def graph_of(model):
@@ -59,64 +63,44 @@ def has_graph(model):
     return isinstance(model, keras.Model) and bool(getattr(model, "outputs", None))
 
 
-def single_tensor_cuts(model):
-    """List the places where one tensor carries everything, input to output.
-
-    A frozen part that ends at a cut can run once over the data and be replaced by its
-    stored results. Nested models count as one layer here: Keras cannot split them.
-
-    Args:
-        model: Functional or Sequential model, or a wrapper that has one as `.model`.
-
-    Returns:
-        List of `Cut`, from input to output, without the model's own output.
-
-    Raises:
-        ValueError: If `model` has no graph.
-
-    Example:
-
-    >>> x = inputs = keras.Input((8,))
-    >>> x = keras.layers.Dense(8, name="below")(x)
-    >>> x = keras.layers.Add(name="add")([x, keras.layers.Dense(8, name="branch")(x)])
-    >>> model = keras.Model(inputs, keras.layers.Dense(2)(x))
-    >>> [cut.name for cut in single_tensor_cuts(model)]
-    ['below', 'add']
-    """
-    calls, outputs = list_calls(graph_of(model), enter_nested=False)
-    return [
-        Cut(calls[index].operation.name, calls[index].tensors[0])
-        for index in cut_positions(calls, outputs)
-        if not outputs & set(calls[index].outputs)
-    ]
-
-
-def list_calls(model, enter_nested=True):
+def list_calls(model):
     """List the calls of a graph from input to output, those in nested models too.
 
     Returns:
         List of `Call`, each after all it reads, and the set of the model's output keys.
     """
+    graph = read_graph(model)
+    return graph.calls, set(graph.outputs)
+
+
+def read_graph(model):
+    """Read the `Graph` of a functional or Sequential model."""
     keys = {id(tensor): object() for tensor in model.inputs}
-    calls = _collect(model, keys, enter_nested)
-    return calls, {keys[id(tensor)] for tensor in model.outputs}
+    inputs = tuple(keys.values())
+    calls = _collect(model, keys)
+    return Graph(calls, inputs, tuple(keys[id(tensor)] for tensor in model.outputs))
 
 
-def _collect(model, keys, enter_nested):
+def _collect(model, keys):
     calls = []
     for node in _nodes(model):
         inputs = tuple(keys[id(tensor)] for tensor in node.input_tensors)
         nested = node.operation
-        if enter_nested and has_graph(nested) and len(nested.inputs) == len(inputs):
+        if has_graph(nested) and has_plain_call(nested):
             inner = dict(zip(map(id, nested.inputs), inputs, strict=True))
-            calls += _collect(nested, inner, enter_nested)
+            calls += _collect(nested, inner)
             outputs = [inner[id(tensor)] for tensor in nested.outputs]
         else:
             outputs = [object() for _ in node.outputs]
             tensors = tuple(node.outputs)
-            calls.append(Call(node.operation, inputs, tuple(outputs), tensors))
+            calls.append(Call(nested, inputs, tuple(outputs), tensors, node))
         keys.update(zip(map(id, node.outputs), outputs, strict=True))
     return calls
+
+
+def has_plain_call(model):
+    """Whether calling `model` runs its graph, and nothing of its class' own."""
+    return type(model).call in (Functional.call, keras.Sequential.call)
 
 
 def _nodes(model):
