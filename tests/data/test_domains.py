@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tftransfer.data.domains import pair_domains
 from tftransfer.data.pipelines import Preparation, make_dataset
+from tftransfer.data.synthetic import load_synthetic
 
 
 def domain(count, batch_size, offset=0, labels=True, shape=(4, 4, 3)):
@@ -83,6 +84,50 @@ def test_class_names_of_the_source_are_kept():
     source.class_names = ["a", "b"]
     pairs = pair_domains(source, domain(2, 2, labels=False))
     assert pairs.class_names == ["a", "b"]
+
+
+def test_both_domains_stay_reachable_the_target_without_its_labels():
+    source, target = load_synthetic(2, num_examples=6, batch_size=2)
+    pairs = pair_domains(source, target, epoch="longer")
+    assert pairs.epoch == "longer" and pairs.domains[0] is source
+    inputs = pairs.domains[1]
+    assert isinstance(inputs.element_spec, tf.TensorSpec)
+    for found, (wanted, _) in zip(inputs, target, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert inputs.unshuffled is inputs and not inputs.shuffles
+    assert inputs.class_names is None and len(inputs.fingerprint) == 64
+    again = pair_domains(source, target).domains[1]
+    assert again.fingerprint == inputs.fingerprint
+    # Features stored under the name of the labeled rows come with their labels.
+    assert inputs.fingerprint != target.fingerprint
+
+
+def test_a_shuffled_target_drops_its_labels_in_both_orders():
+    examples = tf.data.Dataset.from_tensor_slices((np.arange(9), np.arange(9)))
+    preparation = Preparation(batch_size=4, augment=("flip",))
+    target = make_dataset(
+        examples,
+        lambda value: tf.fill((4, 4, 3), tf.cast(value, tf.uint8)),
+        preparation,
+        training=True,
+        identity=["nine"],
+    )
+    inputs = pair_domains(domain(4, 2), target).domains[1]
+    first = inputs.unshuffled
+    assert inputs.shuffles and inputs.augmented
+    assert not first.shuffles and not first.augmented
+    assert isinstance(first.element_spec, tf.TensorSpec)
+    values = np.concatenate([x[:, 0, 0, 0] for x in first.as_numpy_iterator()])
+    assert values.tolist() == list(range(9))
+    names = {inputs.fingerprint, first.fingerprint, target.fingerprint}
+    assert len({*names, target.unshuffled.fingerprint}) == 4
+
+
+def test_an_unlabeled_or_unknown_target_is_hung_as_it_is():
+    target = domain(2, 2, labels=False)
+    assert pair_domains(domain(2, 2), target).domains[1] is target
+    plain = pair_domains(domain(2, 2), domain(2, 2)).domains[1]
+    assert "fingerprint" not in vars(plain)
 
 
 @pytest.mark.parametrize(

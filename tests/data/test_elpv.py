@@ -99,6 +99,23 @@ def test_a_validation_part_comes_between():
     assert [len(p.file_paths) for p in (train, validation, test)] == [1476, 492, 656]
 
 
+def test_fingerprints_tell_the_cells_and_their_labels():
+    def names(**options):
+        return [part.fingerprint for part in load_elpv(image_size=8, **options)]
+
+    train, test = names()
+    assert names(batch_size=5) == [train, test] and len({train, test}) == 2
+    others = [
+        *names(seed=1),
+        *names(wafer="mono"),
+        *names(label="probability"),
+        *names(interpolation="area"),
+    ]
+    assert len({train, test, *others}) == 10
+    augmented = load_elpv(image_size=8, augment=("flip",))[0]
+    assert augmented.fingerprint != train == augmented.unshuffled.fingerprint
+
+
 def test_the_license_is_told():
     assert "CC BY-NC-SA 4.0" in ELPV_LICENSE
     assert "CC BY-NC-SA 4.0" in load_elpv.__doc__

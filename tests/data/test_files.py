@@ -38,8 +38,9 @@ def test_gray_files_have_three_equal_channels(tmp_path):
 def test_whole_files_are_found_readable_with_their_sizes(tmp_path):
     files = {f"a.{suffix}": encoded(suffix) for suffix in ("png", "jpg", "bmp", "gif")}
     paths, names = write(tmp_path, files)
-    readable, sizes = find_readable(paths, names, on_corrupt="error")
+    readable, sizes, hashes = find_readable(paths, names, on_corrupt="error")
     assert readable.tolist() == [0, 1, 2, 3]
+    assert len(set(hashes.tolist())) == 4 and 0 not in hashes
     assert sizes.tolist() == [[40, 30]] * 4
 
 
@@ -56,8 +57,9 @@ def test_what_is_no_image_is_skipped_by_choice_in_one_warning(tmp_path):
     files = {"notes.txt": b"hello", "good.png": encoded("png"), "empty.jpg": b""}
     paths, names = write(tmp_path, files)
     with pytest.warns(UserWarning) as caught:
-        readable, _ = find_readable(paths, names, on_corrupt="skip")
+        readable, _, hashes = find_readable(paths, names, on_corrupt="skip")
     assert readable.tolist() == [1] and len(caught) == 1
+    assert (hashes != 0).tolist() == [False, True, False]
     assert "Skipped 2 file(s)" in str(caught[0].message)
     assert "notes.txt" in str(caught[0].message)
     assert "empty.jpg" in str(caught[0].message)

@@ -29,6 +29,19 @@ def test_shapes_and_names():
     assert only.class_names == ["class 0", "class 1"]
 
 
+def test_every_argument_but_the_batch_size_is_in_the_fingerprint():
+    plain = [part.fingerprint for part in load_synthetic(2)]
+    assert plain == [part.fingerprint for part in load_synthetic(2, batch_size=5)]
+    others = [
+        load_synthetic(3)[0],
+        load_synthetic(2, num_examples=63)[0],
+        load_synthetic(2, image_size=(32, 31))[0],
+        load_synthetic(2, seed=1)[0],
+    ]
+    assert len({*plain, *(part.fingerprint for part in others)}) == 6
+    assert not others[0].shuffles and others[0].unshuffled is others[0]
+
+
 @pytest.mark.parametrize("name", ["num_classes", "num_splits", "num_examples"])
 def test_counts_that_are_not_positive_are_refused(name):
     with pytest.raises(ValueError, match=f"Received: {name}=0"):

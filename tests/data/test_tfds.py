@@ -1,3 +1,4 @@
+import os
 import socket
 import subprocess
 import sys
@@ -117,6 +118,51 @@ def test_large_splits_shuffle_files_and_a_buffer_reproducibly(tiny, monkeypatch)
     np.testing.assert_array_equal(epochs[0], epochs[1])
     assert (epochs[0][0] != epochs[0][1]).any()
     assert {x.tobytes() for x in epochs[0][0]} == {x.tobytes() for x in COLOR[:20]}
+
+
+def test_large_splits_have_a_first_order_too(tiny, monkeypatch):
+    monkeypatch.setattr("tftransfer.data.tfds._shuffle_buffer", lambda splits: 5)
+    train = load_tfds("pets", "train", data_dir=tiny)
+    for _ in range(2):
+        np.testing.assert_array_equal(gather(train.unshuffled)[0], COLOR[:20])
+    cached = load_tfds("pets", "train", data_dir=tiny, cache=True)
+    orders = [gather(cached)[0].tobytes() for _ in range(3)]
+    assert len(set(orders)) == 3
+    np.testing.assert_array_equal(gather(cached.unshuffled)[0], COLOR[:20])
+
+
+def test_fingerprints_tell_data_set_split_and_preparation(tiny):
+    def name(split="train", source="pets", **options):
+        return load_tfds(source, split, data_dir=tiny, **options).fingerprint
+
+    first = name(image_size=8)
+    assert first == name(image_size=8, batch_size=3, seed=4, shuffle=False)
+    assert first == name("train[:100%]", image_size=8)
+    others = [
+        name("test", image_size=8),
+        name("train[:19]", image_size=8),
+        name("train[1:]", image_size=8),
+        name("train+test", image_size=8),
+        name(source="gray", image_size=8),
+        name(),
+        name(image_size=9),
+        name(image_size=8, crop=True),
+        name(image_size=8, augment=("flip",)),
+    ]
+    assert len({first, *others}) == 10 and None not in others
+    train = load_tfds("pets", "train", data_dir=tiny, image_size=8, augment=("flip",))
+    assert train.unshuffled.fingerprint == first
+
+
+def test_a_touched_shard_has_another_fingerprint(tiny):
+    def name():
+        return load_tfds("gray", "train", data_dir=tiny).fingerprint
+
+    before = name()
+    (shard,) = (tiny / "gray").rglob("*.tfrecord*")
+    times = shard.stat()
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns + 1))
+    assert name() != before
 
 
 def test_augmentation_reaches_the_training_split_only(tiny):

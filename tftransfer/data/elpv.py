@@ -7,6 +7,7 @@ import numpy as np
 
 from tftransfer.checks import check_choice, check_number
 from tftransfer.data.files import make_file_datasets, split_off
+from tftransfer.data.fingerprints import describe_files
 from tftransfer.data.pipelines import Preparation
 from tftransfer.data.splits import split_indices
 
@@ -94,6 +95,7 @@ def load_elpv(
         preparation,
         shape=SHAPE,
         class_names=CLASS_NAMES,
+        contents=describe_files(paths),
     )
     return tuple(datasets)
 

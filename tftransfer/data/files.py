@@ -6,11 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.checks import check_choice, check_number
+from tftransfer.data.fingerprints import digest
 from tftransfer.data.pipelines import AUTOTUNE, make_dataset
 from tftransfer.data.splits import split_indices
 from tftransfer.decoding import decode_image
 
 SHOWN = 10  # names in an error message or warning
+HASH_KEY = (7477, 2026)  # any two numbers, for good
 
 
 def read_image(path):
@@ -35,8 +37,9 @@ def find_readable(paths, names, *, on_corrupt):
         on_corrupt: `"error"` to refuse such files, `"skip"` to warn and go on.
 
     Returns:
-        Pair of arrays over the readable files: their indices `(m,)`, and their
-        `(height, width)` as an array `(m, 2)`.
+        Arrays over the readable files: their indices `(m,)`, their `(height, width)`
+        `(m, 2)`, and over all files a hash of their content `(n,)`, 0 where it could
+        not be read.
 
     Raises:
         ValueError: If a file cannot be decoded and `on_corrupt` is `"error"`, or none
@@ -48,16 +51,22 @@ def find_readable(paths, names, *, on_corrupt):
         reasons = [f"{names[i]} ({_reason(paths[i])})" for i in corrupt[:SHOWN]]
         is_skipped = on_corrupt == "skip" and len(corrupt) < len(paths)
         _report_corrupt(len(corrupt), reasons, is_skipped)
-    return rows[:, 0], rows[:, 1:]
+    hashes = np.zeros(len(paths), "int64")
+    hashes[rows[:, 0]] = rows[:, 3]
+    return rows[:, 0], rows[:, 1:3], hashes
 
 
 def _decode_sizes(paths):
-    def size(index, path):
-        return tf.concat([index[None], tf.shape(read_image(path), tf.int64)[:2]], 0)
+    def describe(index, path):
+        content = tf.io.read_file(path)
+        height, width = tf.unstack(tf.shape(decode_image(content), tf.int64)[:2])
+        # SipHash: equal in every process, and far faster than decoding.
+        code = tf.strings.to_hash_bucket_strong(content, 2**63 - 1, HASH_KEY)
+        return tf.stack([index, height, width, code])
 
     files = tf.data.Dataset.from_tensor_slices(tf.constant(paths, tf.string))
-    sizes = files.enumerate().map(size, AUTOTUNE).ignore_errors()
-    return np.array(list(sizes.as_numpy_iterator()), "int64").reshape(-1, 3)
+    rows = files.enumerate().map(describe, AUTOTUNE).ignore_errors()
+    return np.array(list(rows.as_numpy_iterator()), "int64").reshape(-1, 4)
 
 
 def _reason(path):
@@ -104,7 +113,9 @@ def common_shape(sizes, names, preparation):
     return None
 
 
-def make_file_datasets(parts, paths, labels, preparation, *, shape, class_names):
+def make_file_datasets(
+    parts, paths, labels, preparation, *, shape, class_names, contents
+):
     """Make batches of `(image, label)` from the image files of each part.
 
     Args:
@@ -116,6 +127,8 @@ def make_file_datasets(parts, paths, labels, preparation, *, shape, class_names)
         preparation: A `Preparation`.
         shape: `(height, width, 3)` where all images share it, else None.
         class_names: List of `str`.
+        contents: One entry per file that tells its content from all others, as JSON
+            values (a hash; or version, name, size and time); or None.
 
     Returns:
         List of `tf.data.Dataset` as `make_dataset` gives them, with `split_name`;
@@ -136,10 +149,20 @@ def make_file_datasets(parts, paths, labels, preparation, *, shape, class_names)
             training=name == "train",
             shape=shape,
             class_names=list(class_names),
+            identity=_identify(part, labels, class_names, contents),
         )
         dataset.split_name, dataset.file_paths = name, files
         datasets.append(dataset)
     return datasets
+
+
+def _identify(part, labels, class_names, contents):
+    return contents and {
+        "source": "image files",
+        "contents": [contents[i] for i in part],
+        "labels": digest(labels[part]),
+        "class_names": list(class_names),
+    }
 
 
 def split_off(strata, fraction, seed):

@@ -94,7 +94,9 @@ def load_folder(
     found = [_list_split(name, folder, class_names) for name, folder in roots.items()]
     splits, paths, labels = map(np.concatenate, zip(*found, strict=True))
     names = [str(Path(file).relative_to(root)) for file in paths]
-    readable, sizes = find_readable(paths.tolist(), names, on_corrupt=on_corrupt)
+    readable, sizes, hashes = find_readable(
+        paths.tolist(), names, on_corrupt=on_corrupt
+    )
     splits, paths, labels = splits[readable], paths[readable], labels[readable]
     _check_counts(path, splits, labels, class_names, validation_fraction)
     shape = common_shape(sizes, [names[i] for i in readable], preparation)
@@ -107,6 +109,7 @@ def load_folder(
         preparation,
         shape=shape,
         class_names=class_names,
+        contents=hashes[readable].tolist(),
     )
 
 

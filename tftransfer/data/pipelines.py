@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tftransfer.checks import check_whole_number
 from tftransfer.data.augmentation import augment_image, check_augment
+from tftransfer.data.fingerprints import make_fingerprint
 from tftransfer.resizing import build_resizing
 
 AUTOTUNE = tf.data.AUTOTUNE
@@ -69,11 +70,13 @@ def make_dataset(
     shape=None,
     class_names=None,
     shuffle_buffer=None,
+    identity=None,
+    shuffled_examples=None,
 ):
     """Make batches of `(image, label)` from unbatched examples.
 
     Args:
-        examples: Finite `tf.data.Dataset` of `(source, label)`.
+        examples: Finite `tf.data.Dataset` of `(source, label)`, always in one order.
         decode: Function from one source to a uint8 image `(height, width, channels)`,
             run eagerly or in a graph.
         preparation: A `Preparation`.
@@ -81,11 +84,17 @@ def make_dataset(
         shape: `(height, width, channels)` where all images share it, else None.
         class_names: List of `str` to hang on the result, or None.
         shuffle_buffer: Number of examples to shuffle among; None for all.
+        identity: What tells these examples, as decoded, from all others (see
+            `make_fingerprint`), or None.
+        shuffled_examples: The same examples in a new order at each reading, for
+            training, where there are more than a shuffle buffer holds; or None.
 
     Returns:
         `tf.data.Dataset` of batches: uint8 pixels as decoded, or unrounded float32
-        pixels where they were resized, both 0..255. Attributes: `class_names`, and
-        `unshuffled`, the same images in their first order and not augmented.
+        pixels where they were resized, both 0..255. Attributes: `class_names`;
+        `shuffles` and `augmented`, `bool`; `fingerprint`, equal for equal rows in
+        every process, or None; and `unshuffled`, the same images in their first order
+        and not augmented, with the same attributes.
 
     Example:
 
@@ -100,12 +109,47 @@ def make_dataset(
     if preparation.cache:
         images = _decode_all(examples, decode, shape).cache()
     unshuffled = _batch(images, decode, preparation, shape)
-    dataset = unshuffled
-    if training:
-        images = _shuffle(images, preparation.seed, shuffle_buffer)
-        dataset = _batch(images, decode, preparation, shape, preparation.augment)
-    dataset.class_names = unshuffled.class_names = class_names
-    dataset.unshuffled = unshuffled
+    set_attributes(
+        unshuffled,
+        class_names=class_names,
+        fingerprint=make_fingerprint(identity, preparation),
+    )
+    if not training:
+        return unshuffled
+    if shuffled_examples is not None and not preparation.cache:
+        images = shuffled_examples
+    images = _shuffle(images, preparation.seed, shuffle_buffer)
+    augment = preparation.augment
+    return set_attributes(
+        _batch(images, decode, preparation, shape, augment),
+        class_names=class_names,
+        fingerprint=make_fingerprint(identity, preparation, augment),
+        unshuffled=unshuffled,
+        augmented=bool(augment),
+    )
+
+
+def set_attributes(
+    dataset, *, fingerprint, class_names=None, unshuffled=None, augmented=False
+):
+    """Hang on a dataset what later rooms ask it; `tf.data` keeps none of it in a map.
+
+    Args:
+        dataset: `tf.data.Dataset`, changed in place.
+        fingerprint: `str`, or None where the rows cannot be told from others.
+        class_names: List of `str`, or None.
+        unshuffled: The dataset with the same rows in their first order and not
+            augmented, or None where `dataset` is that itself.
+        augmented: Whether images are changed at random.
+
+    Returns:
+        `dataset`, with `class_names`, `fingerprint` (where none was hung on it,
+        `tf.data` has a method of that name: ask `vars(dataset)`), `shuffles`,
+        `augmented` and `unshuffled`.
+    """
+    dataset.class_names, dataset.fingerprint = class_names, fingerprint
+    dataset.shuffles, dataset.augmented = unshuffled is not None, augmented
+    dataset.unshuffled = dataset if unshuffled is None else unshuffled
     return dataset
 
 

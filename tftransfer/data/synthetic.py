@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.checks import check_image_size, check_whole_number
+from tftransfer.data.fingerprints import digest, make_fingerprint
+from tftransfer.data.pipelines import Preparation, set_attributes
 
 
 def load_synthetic(
@@ -51,6 +53,11 @@ def load_synthetic(
         noise = rng.normal(scale=40, size=(num_examples, *size, 3))
         images = (colors[labels] + noise).clip(0, 255).astype("uint8")
         dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch_size)
-        dataset.class_names = [f"class {number}" for number in range(num_classes)]
+        identity = ["arrays", digest(images), digest(labels)]
+        set_attributes(
+            dataset,
+            class_names=[f"class {number}" for number in range(num_classes)],
+            fingerprint=make_fingerprint(identity, Preparation()),
+        )
         datasets.append(dataset)
     return datasets

@@ -85,7 +85,7 @@ def load_table(
     rows = _read_rows(csv, [image_column, *columns])
     labels = read_labels(rows, columns, task, class_names)
     paths, names = _find_images(csv, rows, image_column)
-    readable, sizes = find_readable(paths, names, on_corrupt=on_corrupt)
+    readable, sizes, hashes = find_readable(paths, names, on_corrupt=on_corrupt)
     shape = common_shape(sizes, [names[i] for i in readable], preparation)
     train, aside = split_off(labels.strata[readable], validation_fraction, seed)
     return make_file_datasets(
@@ -95,6 +95,7 @@ def load_table(
         preparation,
         shape=shape,
         class_names=labels.class_names,
+        contents=hashes.tolist(),
     )
 
 

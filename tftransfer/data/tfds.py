@@ -9,6 +9,7 @@ from tensorflow_datasets.core import read_only_builder
 from tensorflow_datasets.core.utils import file_utils
 
 from tftransfer.checks import did_you_mean
+from tftransfer.data.fingerprints import describe_files
 from tftransfer.data.pipelines import Preparation, make_dataset
 from tftransfer.data.tfds_features import read_supervision
 
@@ -103,28 +104,52 @@ def _make_split(builder, split, supervision, preparation, training):
     num_examples = builder.info.splits[split].num_examples
     shuffle_buffer = min(num_examples, _shuffle_buffer(builder.info.splits))
     is_large = training and shuffle_buffer < num_examples
-    examples = builder.as_dataset(
-        split=split,
-        decoders=supervision.decoders,
-        shuffle_files=is_large,
-        read_config=tfds.ReadConfig(
-            shuffle_seed=preparation.seed,
-            shuffle_reshuffle_each_iteration=True,
-            interleave_cycle_length=16 if is_large else 1,
-            enable_ordering_guard=False,
-            try_autocache=False,
-            skip_prefetch=True,
-        ),
-    )
     return make_dataset(
-        examples.map(supervision.pick),
+        _read(builder, split, supervision),
         supervision.decode,
         preparation,
         training=training,
         shape=supervision.shape,
         class_names=supervision.class_names,
         shuffle_buffer=shuffle_buffer,
+        identity=_identify(builder, split, supervision),
+        shuffled_examples=(
+            _read(builder, split, supervision, preparation.seed) if is_large else None
+        ),
     )
+
+
+def _read(builder, split, supervision, shuffle_seed=None):
+    is_shuffled = shuffle_seed is not None
+    examples = builder.as_dataset(
+        split=split,
+        decoders=supervision.decoders,
+        shuffle_files=is_shuffled,
+        read_config=tfds.ReadConfig(
+            shuffle_seed=shuffle_seed,
+            shuffle_reshuffle_each_iteration=True,
+            interleave_cycle_length=16 if is_shuffled else 1,
+            enable_ordering_guard=False,
+            try_autocache=False,
+            skip_prefetch=True,
+        ),
+    )
+    return examples.map(supervision.pick)
+
+
+def _identify(builder, split, supervision):
+    """Tell the rows of a split by their data set and the files they lie in."""
+    instructions = builder.info.splits[split].file_instructions
+    files = describe_files([str(part.filename) for part in instructions])
+    return files and {
+        "source": ["tfds", builder.info.full_name, tfds.__version__],
+        "features": [supervision.keys, supervision.shape],
+        "class_names": supervision.class_names,
+        "files": [
+            [*file, part.skip, part.take]
+            for file, part in zip(files, instructions, strict=True)
+        ],
+    }
 
 
 def _shuffle_buffer(splits):
