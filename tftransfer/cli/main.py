@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from tftransfer._version import __version__
-from tftransfer.cli import backbones, demo, evaluate, export, predict, train
+from tftransfer.cli import backbones, cache, demo, evaluate, export, predict, train
 from tftransfer.cli.quiet import start_tensorflow
 
 _COMMANDS = {
@@ -17,7 +17,9 @@ _COMMANDS = {
     "predict": predict,
     "export": export,
     "backbones": backbones,
+    "cache": cache,
 }
+_WITHOUT_TENSORFLOW = {"cache"}
 _MISTAKES = (ValueError, TypeError, ImportError, OSError)
 _FLAGS = {  # what messages for Python programs call it -> its name here
     "overwrite=True": "--overwrite",
@@ -48,7 +50,8 @@ def main(arguments=None):
     """
     parsed = _build_parser().parse_args(arguments)
     try:
-        start_tensorflow()
+        if parsed.command not in _WITHOUT_TENSORFLOW:
+            start_tensorflow()
         _COMMANDS[parsed.command].run(parsed)
     except KeyboardInterrupt:
         print("tftransfer: interrupted, nothing half-written is left", file=sys.stderr)

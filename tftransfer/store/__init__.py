@@ -1,0 +1,1 @@
+"""Rows computed once and kept on disk, found again by the key of what made them."""
