@@ -1,0 +1,1 @@
+"""Frozen functions, run fast over batches of rows."""

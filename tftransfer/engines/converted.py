@@ -1,0 +1,88 @@
+"""What engines have in common that run a converted copy of the graph."""
+
+import collections
+import time
+
+from tftransfer.engines.frozen_graph import freeze, split_at_resizing
+from tftransfer.engines.interface import Engine, Finished, shapes_of
+from tftransfer.engines.tensorflow_graph import TensorFlowEngine
+
+MOST_SHAPES = 8
+# Seconds that rows of a new shape are left to TensorFlow before the graph is converted
+# for them too: about what the conversion costs.
+PATIENCE = 4.0
+
+
+class ConvertedEngine(Engine):
+    """An engine whose graph is made for rows of one shape.
+
+    The graph is converted for the shape of the example. Other shapes (texts of another
+    length, images of another size) go through TensorFlow first; one that comes often
+    enough to be worth it is converted as well, and the least recently used of many is
+    forgotten.
+
+    Args:
+        function: Callable on one batch of tensors that returns one tensor.
+        example: Batch of real rows.
+        dtype: dtype of the output, as a str.
+        precision: dtype of the arithmetic, as a str.
+    """
+
+    def __init__(self, function, example, dtype, precision):
+        super().__init__(example, dtype, precision)
+        self._function = function
+        self._tensorflow = None
+        self._seconds = collections.Counter()
+        self._programs = collections.OrderedDict()
+        leaves = self.take_leaves(example)
+        self._programs[shapes_of(leaves)] = self._convert(leaves)
+
+    def close(self):
+        """Let go of the converted graphs."""
+        self._programs.clear()
+
+    def _start(self, leaves):
+        shapes = shapes_of(leaves)
+        if shapes not in self._programs and self._seconds[shapes] < PATIENCE:
+            return self._leave_to_tensorflow(leaves, shapes)
+        if shapes not in self._programs:
+            self._programs[shapes] = self._convert(leaves)
+            while len(self._programs) > MOST_SHAPES:
+                forgotten, _ = self._programs.popitem(last=False)
+                self._seconds[forgotten] = 0.0
+        self._programs.move_to_end(shapes)
+        return self._programs[shapes].start(leaves)
+
+    def _leave_to_tensorflow(self, leaves, shapes):
+        if self._tensorflow is None:
+            self._tensorflow = TensorFlowEngine(self._function, self._example, "float32")
+        started = time.perf_counter()
+        result = self._tensorflow.compute(leaves)
+        self._seconds[shapes] += time.perf_counter() - started
+        return Finished(result)
+
+    def _convert(self, leaves):
+        frozen = split_at_resizing(freeze(self._function, leaves, self._example))
+        program = self._compile(frozen, frozen.prepare(leaves))
+        return Prepared(frozen, program) if frozen.before else program
+
+    def _compile(self, frozen, leaves):
+        """Return a program: an object whose `start(leaves)` has a `result()`."""
+        raise NotImplementedError
+
+
+class Prepared:
+    """A program behind the part of the graph that TensorFlow computes.
+
+    Args:
+        frozen: A `FrozenGraph` with `before`.
+        program: What runs the rest.
+    """
+
+    def __init__(self, frozen, program):
+        self._frozen = frozen
+        self._program = program
+
+    def start(self, leaves):
+        """Resize the rows, then hand them on."""
+        return self._program.start(self._frozen.prepare(leaves))

@@ -1,0 +1,193 @@
+"""A function traced to a TensorFlow graph whose weights are constants."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+)
+
+# Kernels that give every pixel back where the size stays.
+_EXACT_KERNELS = (b"triangle", b"lanczos3", b"lanczos5", b"keyscubic")
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenGraph:
+    """A graph that other engines can read.
+
+    Attributes:
+        graph_def: The graph, a `tf.compat.v1.GraphDef` without variables.
+        inputs: List of names of its input tensors.
+        shapes: List of their shapes, `None` on the batch axis.
+        output: Name of its output tensor.
+        run: Callable from the list of input tensors to the output tensor.
+        before: What TensorFlow must compute first because no other engine can
+            (images resized with antialiasing): a callable from the tensors of a batch
+            to the graph's inputs, or None.
+    """
+
+    graph_def: Any
+    inputs: list
+    shapes: list
+    output: str
+    run: Callable
+    before: Callable | None = None
+
+    def prepare(self, leaves):
+        """Return the graph's input arrays for the arrays of a batch."""
+        if self.before is None:
+            return leaves
+        return [self.before(list(map(tf.constant, leaves))).numpy()]
+
+
+def trace(function, leaves, structure):
+    """Trace a function for rows of one shape and any number of them.
+
+    Args:
+        function: Callable on one batch.
+        leaves: List of NumPy arrays, the flat batch.
+        structure: Batch to whose form the arrays are put together.
+
+    Returns:
+        A concrete function of flat tensors.
+    """
+    specs = [tf.TensorSpec([None, *leaf.shape[1:]], _dtype_of(leaf)) for leaf in leaves]
+
+    # Bare tensors: Keras would warn of a structure that is not its input's own.
+    @tf.function(input_signature=specs, autograph=False)
+    def traced(*tensors):
+        return function(tf.nest.pack_sequence_as(structure, tensors))
+
+    return traced.get_concrete_function()
+
+
+def freeze(function, leaves, structure):
+    """Trace a function and turn its variables into constants.
+
+    Resizing that changes nothing, as the images have the model's size already, is left
+    out: TensorFlow computes it all the same and other engines do not know it.
+
+    Args:
+        function: Callable on one batch that returns one tensor.
+        leaves: List of NumPy arrays: the flat batch, whose rows have the shape that
+            the graph is made for.
+        structure: Batch to whose form the arrays are put together.
+
+    Returns:
+        A `FrozenGraph` without `before`.
+    """
+    frozen = convert_variables_to_constants_v2(trace(function, leaves, structure))
+    inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
+    graph_def = _drop_idle_resizing(frozen, inputs, leaves)
+    names, output = [tensor.name for tensor in inputs], frozen.outputs[0].name
+    graph_def = _keep_needed(graph_def, names, output)
+    return FrozenGraph(
+        graph_def,
+        names,
+        [tensor.shape for tensor in inputs],
+        output,
+        _make_runnable(graph_def, names, output),
+    )
+
+
+def split_at_resizing(frozen):
+    """Leave antialiased resizing, and all before it, to TensorFlow.
+
+    Args:
+        frozen: A `FrozenGraph` with one input.
+
+    Returns:
+        The `FrozenGraph` of the rest, which reads the resized images; `frozen` itself
+        where nothing is resized, or where the rest needs more than the resized images.
+    """
+    graph_def = frozen.graph_def
+    resizing = [node for node in graph_def.node if node.op == "ScaleAndTranslate"]
+    if len(resizing) != 1 or len(frozen.inputs) != 1:
+        return frozen
+    resized = f"{resizing[0].name}:0"
+    shape = _import(graph_def).get_tensor_by_name(resized).shape
+    rest = type(graph_def)()
+    rest.CopyFrom(graph_def)
+    for node in rest.node:
+        if node.name == resizing[0].name:
+            del node.input[:]
+            node.op = "Placeholder"
+            node.attr.clear()
+            node.attr["dtype"].type = tf.float32.as_datatype_enum
+            node.attr["shape"].shape.CopyFrom(shape.as_proto())
+    rest = tf.compat.v1.graph_util.extract_sub_graph(rest, [_node(frozen.output)])
+    if _node(frozen.inputs[0]) in {node.name for node in rest.node}:
+        return frozen
+    return FrozenGraph(
+        rest,
+        [resized],
+        [shape],
+        frozen.output,
+        _make_runnable(rest, [resized], frozen.output),
+        _make_runnable(graph_def, frozen.inputs, resized),
+    )
+
+
+def _dtype_of(leaf):
+    return tf.string if leaf.dtype.kind in "OSU" else tf.as_dtype(leaf.dtype)
+
+
+def _drop_idle_resizing(frozen, inputs, leaves):
+    graph_def = frozen.graph.as_graph_def()
+    idle = {
+        op.name
+        for op in frozen.graph.get_operations()
+        if op.type == "ScaleAndTranslate" and _is_idle(op, frozen, inputs, leaves)
+    }
+    for node in graph_def.node:
+        if node.name in idle:
+            node.op = "Identity"
+            del node.input[1:]
+            for name in set(node.attr) - {"T"}:
+                del node.attr[name]
+    return graph_def
+
+
+def _is_idle(op, frozen, inputs, leaves):
+    image, (result,) = op.inputs[0], op.outputs
+    same = image.dtype == result.dtype and image.shape[1:].is_fully_defined()
+    if not same or image.shape[1:] != result.shape[1:]:
+        return False
+    if op.get_attr("kernel_type") not in _EXACT_KERNELS:
+        return False
+    measure = frozen.prune(inputs, [op.inputs[2], op.inputs[3]])
+    scale, translation = measure(*[tf.constant(leaf[:1]) for leaf in leaves])
+    return bool(np.all(scale.numpy() == 1) and np.all(translation.numpy() == 0))
+
+
+def _keep_needed(graph_def, inputs, output):
+    # The inputs stay, even one that the output does not need.
+    names = [_node(output), *[_node(name) for name in inputs]]
+    return tf.compat.v1.graph_util.extract_sub_graph(graph_def, names)
+
+
+def _make_runnable(graph_def, inputs, output):
+    def build():
+        tf.graph_util.import_graph_def(graph_def, name="")
+
+    wrapped = tf.compat.v1.wrap_function(build, [])
+    graph = wrapped.graph
+    pruned = wrapped.prune(
+        [graph.get_tensor_by_name(name) for name in inputs],
+        graph.get_tensor_by_name(output),
+    )
+    return lambda tensors: pruned(*tensors)
+
+
+def _import(graph_def):
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(graph_def, name="")
+    return graph
+
+
+def _node(tensor_name):
+    return tensor_name.partition(":")[0]

@@ -1,0 +1,43 @@
+"""How many rows an engine computes at once."""
+
+import time
+
+from tftransfer.engines.interface import fill_rows
+
+# Few rows fit a processor's caches; many spread the cost of a call.
+SIZES = (4, 16, 64, 512)
+LONGEST_TRIAL = 0.5
+SMALLEST_GAIN = 1.03
+
+
+def choose_size(make, leaves):
+    """Find the number of rows that is computed fastest per row.
+
+    Larger sizes are tried only as long as they gain and the trial stays short.
+
+    Args:
+        make: Callable from a number of rows to a callable that computes that many rows,
+            given as a list of arrays.
+        leaves: List of arrays, rows on the first axis.
+
+    Returns:
+        Tuple of the number of rows and what `make` returned for it.
+    """
+    best, best_made, best_rate = 0, None, 0.0
+    for size in SIZES:
+        if best and size / best_rate > LONGEST_TRIAL:
+            break
+        made = make(size)
+        rows = fill_rows([leaf[:size] for leaf in leaves], size)
+        made(rows)
+        rate = size / min(_time(made, rows), _time(made, rows))
+        if best and rate < SMALLEST_GAIN * best_rate:
+            break
+        best, best_made, best_rate = size, made, rate
+    return best, best_made
+
+
+def _time(compute, rows):
+    started = time.perf_counter()
+    compute(rows)
+    return max(time.perf_counter() - started, 1e-7)
