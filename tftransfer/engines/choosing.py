@@ -191,7 +191,9 @@ class _Trial:
         if is_installed("openvino"):
             precisions = dict.fromkeys([self._dtype, "float32"])
             able = list_precisions()
-            candidates += [_Candidate("openvino", one) for one in precisions if one in able]
+            candidates += [
+                _Candidate("openvino", one) for one in precisions if one in able
+            ]
         if is_installed("onnx"):
             candidates.append(_Candidate("onnx", "float32"))
         return candidates

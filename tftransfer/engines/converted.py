@@ -55,7 +55,9 @@ class ConvertedEngine(Engine):
 
     def _leave_to_tensorflow(self, leaves, shapes):
         if self._tensorflow is None:
-            self._tensorflow = TensorFlowEngine(self._function, self._example, "float32")
+            self._tensorflow = TensorFlowEngine(
+                self._function, self._example, "float32"
+            )
         started = time.perf_counter()
         result = self._tensorflow.compute(leaves)
         self._seconds[shapes] += time.perf_counter() - started

@@ -134,10 +134,7 @@ class _Program:
     def _compile(self, size):
         model = self._model.clone()
         model.reshape(
-            {
-                name: [size, *model.input(name).partial_shape[1:]]
-                for name in self._names
-            }
+            {name: [size, *model.input(name).partial_shape[1:]] for name in self._names}
         )
         compiled = self._core.compile_model(model, "CPU", self._options)
         return _Queue(self._openvino, compiled, self._names, size)
@@ -169,9 +166,7 @@ class _Queue:
         for start, stop, piece in cut_rows(leaves, self._size):
             if stop == start:
                 break
-            inputs = dict(
-                zip(self._names, fill_rows(piece, self._size), strict=True)
-            )
+            inputs = dict(zip(self._names, fill_rows(piece, self._size), strict=True))
             with self._lock:
                 self._requests.start_async(
                     inputs, (pending, start, stop, inputs), share_inputs=True

@@ -75,9 +75,7 @@ def describe_processor():
         return f"{platform.machine()} {platform.processor()}"
     # Virtual machines often hide the name; the units (AVX-512, AMX) tell them apart.
     first = text.split("\n\n")[0].splitlines()
-    return "; ".join(
-        line for line in first if line.partition(":")[0].strip() in wanted
-    )
+    return "; ".join(line for line in first if line.partition(":")[0].strip() in wanted)
 
 
 def _path(folder):
