@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.checks import check_choice
+from tftransfer.engines.frozen_graph import Graphs
 from tftransfer.engines.interface import DTYPES, EngineError, describe_batch
 from tftransfer.engines.jax_graph import JAXEngine
 from tftransfer.engines.onnx_engine import ONNXEngine
@@ -28,7 +29,7 @@ def build_engine(name, function, example, dtype="float32", precision=None):
             `"jax"`.
         function: Callable on one batch of the backend's tensors that returns one
             tensor with a row for every row. It must compute as at inference:
-            `lambda batch: model(batch, training=False)`.
+            `lambda batch: model(batch, training=False)`. Its `Graphs` will do too.
         example: Batch of real rows: a NumPy array, or a dictionary, list or tuple of
             them. It gives shape and dtype.
         dtype: `"float32"`, `"float16"` or `"bfloat16"`: of the output.
@@ -55,11 +56,12 @@ def build_engine(name, function, example, dtype="float32", precision=None):
     check_backend(name)
     if name == "jax":
         return JAXEngine(function, example, dtype)
+    graphs = function if isinstance(function, Graphs) else Graphs(function, example)
     if name == "tensorflow":
-        return TensorFlowEngine(function, example, dtype)
+        return TensorFlowEngine(graphs, dtype)
     converted = OpenVINOEngine if name == "openvino" else ONNXEngine
     try:
-        return converted(function, example, dtype, precision)
+        return converted(graphs, dtype, precision)
     except EngineError as error:
         raise EngineError(
             f"`engine` must be able to run the function. Received: engine={name!r}, "

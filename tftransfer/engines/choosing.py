@@ -15,6 +15,7 @@ from tftransfer.engines.building import (
     compute_reference,
     is_installed,
 )
+from tftransfer.engines.frozen_graph import Graphs
 from tftransfer.engines.interface import DTYPES, EngineError, shapes_of
 from tftransfer.engines.openvino_engine import list_precisions
 from tftransfer.engines.remembered import (
@@ -115,11 +116,12 @@ class _Trial:
         self._few = keras.tree.map_structure(lambda leaf: leaf[:CHECKED_ROWS], example)
         self._reference = None
         backend = keras.backend.backend()
+        self._graphs = function if backend == "jax" else Graphs(function, example)
         self._home = _Candidate("jax" if backend == "jax" else "tensorflow", "float32")
 
     def build_asked(self, name):
         """Build the engine of this name, or say why it cannot be used."""
-        built = build_engine(name, self._function, self._example, self._dtype)
+        built = build_engine(name, self._graphs, self._example, self._dtype)
         try:
             self._check(built)
         except EngineError as error:
@@ -201,7 +203,7 @@ class _Trial:
     def _build(self, candidate):
         return build_engine(
             candidate.name,
-            self._function,
+            self._graphs,
             self._example,
             self._dtype,
             candidate.precision,

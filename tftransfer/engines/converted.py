@@ -3,7 +3,7 @@
 import collections
 import time
 
-from tftransfer.engines.frozen_graph import freeze, split_at_resizing
+from tftransfer.engines.frozen_graph import split_at_resizing
 from tftransfer.engines.interface import Engine, Finished, shapes_of
 from tftransfer.engines.tensorflow_graph import TensorFlowEngine
 
@@ -22,23 +22,24 @@ class ConvertedEngine(Engine):
     forgotten.
 
     Args:
-        function: Callable on one batch of tensors that returns one tensor.
-        example: Batch of real rows.
+        graphs: `Graphs` of the function.
         dtype: dtype of the output, as a str.
         precision: dtype of the arithmetic, as a str.
     """
 
-    def __init__(self, function, example, dtype, precision):
-        super().__init__(example, dtype, precision)
-        self._function = function
+    def __init__(self, graphs, dtype, precision):
+        super().__init__(graphs.example, dtype, precision)
+        self._graphs = graphs
         self._tensorflow = None
         self._seconds = collections.Counter()
         self._programs = collections.OrderedDict()
-        leaves = self.take_leaves(example)
+        leaves = self.take_leaves(graphs.example)
         self._programs[shapes_of(leaves)] = self._convert(leaves)
 
     def close(self):
         """Let go of the converted graphs."""
+        for program in self._programs.values():
+            program.close()
         self._programs.clear()
 
     def _start(self, leaves):
@@ -48,23 +49,22 @@ class ConvertedEngine(Engine):
         if shapes not in self._programs:
             self._programs[shapes] = self._convert(leaves)
             while len(self._programs) > MOST_SHAPES:
-                forgotten, _ = self._programs.popitem(last=False)
+                forgotten, program = self._programs.popitem(last=False)
+                program.close()
                 self._seconds[forgotten] = 0.0
         self._programs.move_to_end(shapes)
         return self._programs[shapes].start(leaves)
 
     def _leave_to_tensorflow(self, leaves, shapes):
         if self._tensorflow is None:
-            self._tensorflow = TensorFlowEngine(
-                self._function, self._example, "float32"
-            )
+            self._tensorflow = TensorFlowEngine(self._graphs, "float32")
         started = time.perf_counter()
         result = self._tensorflow.compute(leaves)
         self._seconds[shapes] += time.perf_counter() - started
         return Finished(result)
 
     def _convert(self, leaves):
-        frozen = split_at_resizing(freeze(self._function, leaves, self._example))
+        frozen = split_at_resizing(self._graphs.freeze(leaves))
         program = self._compile(frozen, frozen.prepare(leaves))
         return Prepared(frozen, program) if frozen.before else program
 
@@ -88,3 +88,7 @@ class Prepared:
     def start(self, leaves):
         """Resize the rows, then hand them on."""
         return self._program.start(self._frozen.prepare(leaves))
+
+    def close(self):
+        """Close the program."""
+        self._program.close()

@@ -4,11 +4,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import (
     convert_variables_to_constants_v2,
 )
+
+from tftransfer.engines.interface import EngineError, as_array, shapes_of
 
 # Kernels that give every pixel back where the size stays.
 _EXACT_KERNELS = (b"triangle", b"lanczos3", b"lanczos5", b"keyscubic")
@@ -43,54 +46,75 @@ class FrozenGraph:
         return [self.before(list(map(tf.constant, leaves))).numpy()]
 
 
-def trace(function, leaves, structure):
-    """Trace a function for rows of one shape and any number of them.
+class Graphs:
+    """The graphs of one function, traced for the shapes that are asked for.
 
     Args:
-        function: Callable on one batch.
-        leaves: List of NumPy arrays, the flat batch.
-        structure: Batch to whose form the arrays are put together.
-
-    Returns:
-        A concrete function of flat tensors.
+        function: Callable on one batch of tensors that returns one tensor.
+        example: Batch of real rows.
     """
-    specs = [tf.TensorSpec([None, *leaf.shape[1:]], _dtype_of(leaf)) for leaf in leaves]
 
-    # Bare tensors: Keras would warn of a structure that is not its input's own.
-    @tf.function(input_signature=specs, autograph=False)
-    def traced(*tensors):
-        return function(tf.nest.pack_sequence_as(structure, tensors))
+    def __init__(self, function, example):
+        self.function = function
+        self.example = keras.tree.map_structure(as_array, example)
+        self._last = None
 
-    return traced.get_concrete_function()
+    def call_flat(self, *tensors):
+        """Call the function on the tensors of a batch, in order."""
+        return self.function(tf.nest.pack_sequence_as(self.example, tensors))
 
+    def trace(self, leaves):
+        """Trace the function for rows of one shape and any number of them.
 
-def freeze(function, leaves, structure):
-    """Trace a function and turn its variables into constants.
+        Args:
+            leaves: List of NumPy arrays, a flat batch.
 
-    Resizing that changes nothing, as the images have the model's size already, is left
-    out: TensorFlow computes it all the same and other engines do not know it.
+        Returns:
+            A concrete function of flat tensors.
 
-    Args:
-        function: Callable on one batch that returns one tensor.
-        leaves: List of NumPy arrays: the flat batch, whose rows have the shape that
-            the graph is made for.
-        structure: Batch to whose form the arrays are put together.
+        Raises:
+            TypeError: If the function does not return one tensor.
+        """
+        # Bare tensors: Keras would warn of a structure that is not its input's own.
+        specs = [
+            tf.TensorSpec([None, *leaf.shape[1:]], _dtype_of(leaf)) for leaf in leaves
+        ]
+        traced = tf.function(self.call_flat, input_signature=specs, autograph=False)
+        concrete = traced.get_concrete_function()
+        if not isinstance(concrete.structured_outputs, tf.Tensor):
+            raise TypeError(
+                "`function` must return one tensor. "
+                f"Received: {concrete.structured_outputs}. "
+                "Cut the model at a single tensor."
+            )
+        return concrete
 
-    Returns:
-        A `FrozenGraph` without `before`.
-    """
-    frozen = convert_variables_to_constants_v2(trace(function, leaves, structure))
-    inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
-    graph_def = _drop_idle_resizing(frozen, inputs, leaves)
-    names, output = [tensor.name for tensor in inputs], frozen.outputs[0].name
-    graph_def = _keep_needed(graph_def, names, output)
-    return FrozenGraph(
-        graph_def,
-        names,
-        [tensor.shape for tensor in inputs],
-        output,
-        _make_runnable(graph_def, names, output),
-    )
+    def freeze(self, leaves):
+        """Trace the function and turn its variables into constants.
+
+        Resizing that changes nothing, as the images have the model's size already, is
+        left out: TensorFlow computes it all the same and other engines do not know it.
+
+        Args:
+            leaves: List of NumPy arrays: a flat batch, whose rows have the shape that
+                the graph is made for.
+
+        Returns:
+            A `FrozenGraph` without `before`; the last one again where the shapes are
+            the same.
+
+        Raises:
+            EngineError: If something, a table for example, cannot become a constant.
+        """
+        shapes = shapes_of(leaves)
+        if self._last is None or self._last[0] != shapes:
+            concrete = self.trace(leaves)
+            try:
+                self._last = shapes, _freeze(concrete, leaves)
+            except (ValueError, NotImplementedError, tf.errors.OpError) as error:
+                reason = str(error).strip().splitlines()[0]
+                raise EngineError(f"its graph cannot be frozen ({reason})") from error
+        return self._last[1]
 
 
 def split_at_resizing(frozen):
@@ -118,7 +142,7 @@ def split_at_resizing(frozen):
             node.attr.clear()
             node.attr["dtype"].type = tf.float32.as_datatype_enum
             node.attr["shape"].shape.CopyFrom(shape.as_proto())
-    rest = tf.compat.v1.graph_util.extract_sub_graph(rest, [_node(frozen.output)])
+    rest = _keep_needed(rest, [frozen.output])
     if _node(frozen.inputs[0]) in {node.name for node in rest.node}:
         return frozen
     return FrozenGraph(
@@ -131,8 +155,19 @@ def split_at_resizing(frozen):
     )
 
 
+def _freeze(concrete, leaves):
+    frozen = convert_variables_to_constants_v2(concrete)
+    inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
+    names, output = [tensor.name for tensor in inputs], frozen.outputs[0].name
+    graph_def = _drop_idle_resizing(frozen, inputs, leaves)
+    graph_def = _keep_needed(graph_def, [output, *names])  # also an input of no use
+    shapes = [tensor.shape for tensor in inputs]
+    run = _make_runnable(graph_def, names, output)
+    return FrozenGraph(graph_def, names, shapes, output, run)
+
+
 def _dtype_of(leaf):
-    return tf.string if leaf.dtype.kind in "OSU" else tf.as_dtype(leaf.dtype)
+    return tf.string if leaf.dtype == object else tf.as_dtype(leaf.dtype)
 
 
 def _drop_idle_resizing(frozen, inputs, leaves):
@@ -163,10 +198,20 @@ def _is_idle(op, frozen, inputs, leaves):
     return bool(np.all(scale.numpy() == 1) and np.all(translation.numpy() == 0))
 
 
-def _keep_needed(graph_def, inputs, output):
-    # The inputs stay, even one that the output does not need.
-    names = [_node(output), *[_node(name) for name in inputs]]
-    return tf.compat.v1.graph_util.extract_sub_graph(graph_def, names)
+def _keep_needed(graph_def, tensor_names):
+    nodes = {node.name: node for node in graph_def.node}
+    wanted = [_node(name) for name in tensor_names]
+    needed = set()
+    while wanted:
+        name = wanted.pop()
+        if name not in needed:
+            needed.add(name)
+            wanted += [_node(source.lstrip("^")) for source in nodes[name].input]
+    kept = type(graph_def)()
+    kept.CopyFrom(graph_def)
+    del kept.node[:]
+    kept.node.extend(node for node in graph_def.node if node.name in needed)
+    return kept
 
 
 def _make_runnable(graph_def, inputs, output):

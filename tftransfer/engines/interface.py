@@ -39,7 +39,7 @@ class Engine:
     def __init__(self, example, dtype, precision):
         self.dtype = dtype
         self.precision = precision
-        self._example = keras.tree.map_structure(lambda leaf: np.asarray(leaf), example)
+        self._example = keras.tree.map_structure(as_array, example)
 
     def run(self, batches):
         """Compute batch after batch, in order, reading ahead while it computes.
@@ -47,19 +47,23 @@ class Engine:
         Args:
             batches: Iterable of batches like the example: NumPy arrays, or
                 dictionaries, lists or tuples of them, with rows on the first axis.
-                It is read lazily, in the thread of the caller.
+                It is read lazily, in the thread of the caller. An array must not
+                be changed once it is handed over.
 
         Yields:
             Array with a row for every row of the batch; floats have `dtype`.
         """
         waiting = collections.deque()
-        with concurrent.futures.ThreadPoolExecutor(1) as worker:
+        worker = concurrent.futures.ThreadPoolExecutor(1)
+        try:
             for batch in batches:
                 waiting.append(worker.submit(self._start, self.take_leaves(batch)))
                 if len(waiting) > AHEAD:
                     yield self._finish(waiting.popleft())
             while waiting:
                 yield self._finish(waiting.popleft())
+        finally:
+            worker.shutdown(cancel_futures=True)
 
     def close(self):
         """Give back what the engine holds; it cannot run afterwards."""
@@ -79,7 +83,7 @@ class Engine:
                 ". Build the engine with a batch of the same data."
             ) from error
         return [
-            np.ascontiguousarray(leaf, dtype=like.dtype)
+            np.ascontiguousarray(as_array(leaf), dtype=like.dtype)
             for leaf, like in zip(
                 keras.tree.flatten(batch),
                 keras.tree.flatten(self._example),
@@ -105,6 +109,18 @@ class Finished:
     def result(self):
         """Return it."""
         return self._value
+
+
+def as_array(leaf):
+    """Return an array; text as objects, which have no longest length.
+
+    Example:
+
+    >>> as_array(["one", "three"]).dtype
+    dtype('O')
+    """
+    array = np.asarray(leaf)
+    return array.astype(object) if array.dtype.kind in "SU" else array
 
 
 def shapes_of(leaves):

@@ -37,7 +37,7 @@ class JAXEngine(Engine):
     def _start(self, leaves):
         shapes, num_rows = shapes_of(leaves), len(leaves[0])
         size = self._longest[shapes] = max(self._longest.get(shapes, 0), num_rows)
-        # The call returns before the work is done; the next batch is prepared meanwhile.
+        # The call returns before the work is done; meanwhile the next is prepared.
         return _Pending(self._compiled(*fill_rows(leaves, size)), num_rows)
 
 

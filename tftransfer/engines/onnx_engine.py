@@ -20,8 +20,7 @@ class ONNXEngine(ConvertedEngine):
     """ONNX Runtime on the CPU, one thread of work for each core.
 
     Args:
-        function: Callable on one batch of tensors that returns one tensor.
-        example: Batch of real rows.
+        graphs: `Graphs` of the function.
         dtype: dtype of the output, as a str; the arithmetic is float32.
         precision: None or `"float32"`.
 
@@ -32,9 +31,9 @@ class ONNXEngine(ConvertedEngine):
 
     name = "onnx"
 
-    def __init__(self, function, example, dtype, precision=None):
+    def __init__(self, graphs, dtype, precision=None):
         import_onnx()
-        super().__init__(function, example, dtype, precision or "float32")
+        super().__init__(graphs, dtype, precision or "float32")
 
     def _compile(self, frozen, leaves):
         return _Program(frozen, leaves)
@@ -121,6 +120,11 @@ class _Program:
                 for _, _, piece in cut_rows(leaves, self._size)
             ]
         )
+
+    def close(self):
+        """Wait for what is under way and let go of the session."""
+        self._workers.shutdown()
+        self._session = None
 
     def _compute(self, leaves):
         (output,) = self._session.run(None, dict(zip(self._names, leaves, strict=True)))

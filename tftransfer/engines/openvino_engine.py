@@ -22,8 +22,7 @@ class OpenVINOEngine(ConvertedEngine):
     """OpenVINO on the CPU, one stream of work for each core.
 
     Args:
-        function: Callable on one batch of tensors that returns one tensor.
-        example: Batch of real rows.
+        graphs: `Graphs` of the function.
         dtype: dtype of the output, as a str.
         precision: dtype of the arithmetic, as a str; None for `dtype` where the
             processor computes in it, else `"float32"`.
@@ -35,12 +34,12 @@ class OpenVINOEngine(ConvertedEngine):
 
     name = "openvino"
 
-    def __init__(self, function, example, dtype, precision=None):
+    def __init__(self, graphs, dtype, precision=None):
         self._openvino = import_openvino()
         self._core = self._openvino.Core()
         able = list_precisions(self._core)
         precision = precision or (dtype if dtype in able else "float32")
-        super().__init__(function, example, dtype, precision)
+        super().__init__(graphs, dtype, precision)
 
     def _compile(self, frozen, leaves):
         return _Program(self._openvino, self._core, frozen, leaves, self.precision)
@@ -49,8 +48,8 @@ class OpenVINOEngine(ConvertedEngine):
 def import_openvino():
     """Import OpenVINO without its telemetry.
 
-    The package counts imports and conversions, and sends the counts unless a file in the
-    user's home says otherwise. While it is imported its telemetry package is hidden, for
+    The package counts imports and conversions and sends the counts, unless a file in
+    the user's home says otherwise. While it is imported its telemetry is hidden, for
     which case it has a stub of its own: nothing is sent and nothing is written.
 
     Raises:
@@ -131,6 +130,10 @@ class _Program:
         """Hand the rows to idle requests; return what waits for them."""
         return self._queue.start(leaves)
 
+    def close(self):
+        """Wait for what is under way and let go of the model."""
+        self._queue.close()
+
     def _compile(self, size):
         model = self._model.clone()
         model.reshape(
@@ -173,6 +176,10 @@ class _Queue:
                 )
             pending.pieces += 1
         return pending
+
+    def close(self):
+        self._requests.wait_all()
+        self._requests = None
 
 
 class _Pending:

@@ -7,7 +7,7 @@ from tftransfer.engines.interface import fill_rows
 # Few rows fit a processor's caches; many spread the cost of a call.
 SIZES = (4, 16, 64, 512)
 LONGEST_TRIAL = 0.5
-SMALLEST_GAIN = 1.03
+SMALLEST_GAIN = 1.08
 
 
 def choose_size(make, leaves):

@@ -3,8 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-from tftransfer.engines.frozen_graph import freeze, trace
-from tftransfer.engines.interface import Engine, Finished, cut_rows, shapes_of
+from tftransfer.engines.interface import (
+    Engine,
+    EngineError,
+    Finished,
+    cut_rows,
+    shapes_of,
+)
 from tftransfer.engines.sizes import choose_size
 
 
@@ -15,23 +20,19 @@ class TensorFlowEngine(Engine):
     for them when they come.
 
     Args:
-        function: Callable on one batch of tensors that returns one tensor.
-        example: Batch of real rows.
+        graphs: `Graphs` of the function.
         dtype: dtype of the output, as a str; the arithmetic is the function's own.
     """
 
     name = "tensorflow"
 
-    def __init__(self, function, example, dtype):
-        super().__init__(example, dtype, "float32")
-        leaves = self.take_leaves(example)
-        structure = self._example
+    def __init__(self, graphs, dtype):
+        super().__init__(graphs.example, dtype, "float32")
+        leaves = self.take_leaves(graphs.example)
         self._shapes = shapes_of(leaves)
-        self._graph = _build_graph(function, leaves, structure)
+        self._graph = _build_graph(graphs, leaves)
         self._any_shape = tf.function(
-            lambda *flat: function(tf.nest.pack_sequence_as(structure, flat)),
-            reduce_retracing=True,
-            autograph=False,
+            graphs.call_flat, reduce_retracing=True, autograph=False
         )
         # Whole batches keep a GPU busy.
         self._size = None if has_gpu() else choose_size(self._by_size, leaves)[0]
@@ -49,7 +50,7 @@ class TensorFlowEngine(Engine):
 
     def close(self):
         """Let go of the graph."""
-        del self._graph, self._any_shape
+        self._graph = self._any_shape = None
 
     def _start(self, leaves):
         return Finished(self.compute(leaves))
@@ -63,11 +64,11 @@ def has_gpu():
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def _build_graph(function, leaves, structure):
+def _build_graph(graphs, leaves):
     if not has_gpu():
         try:
-            return freeze(function, leaves, structure).run
-        except (ValueError, TypeError, NotImplementedError, tf.errors.OpError):
-            pass  # a table or the like cannot become a constant
-    traced = trace(function, leaves, structure)
+            return graphs.freeze(leaves).run
+        except EngineError:
+            pass  # it can be run as it is
+    traced = graphs.trace(leaves)
     return lambda tensors: traced(*tensors)
