@@ -45,6 +45,11 @@ class AlignedModel(keras.Model):
         """Shape of one domain's images."""
         return self.model.input_shape
 
+    @property
+    def entry_models(self):
+        """The functional models that images are passed to, all with the same layers."""
+        return [self._parts.backbone, self.model]
+
     def call(self, inputs, training=None):
         """Return the logits of one input, or of the source in a pair."""
         is_pair = isinstance(inputs, (list, tuple))
@@ -105,15 +110,25 @@ class _Parts:
 
     def features(self, source, target, training):
         """Features of both domains, in one pass where the images are of one size."""
-        both, shape = [source, target], source.shape[1:]
-        if shape != target.shape[1:] or None in shape:  # sizes not known may differ too
+        both = [source, target]
+        leaves = [keras.tree.flatten(x) for x in both]
+        if not _fit_together(*leaves):
             return [self.backbone(x, training=training) for x in both]
-        if source.dtype != target.dtype:
-            both = [ops.cast(x, "float32") for x in both]
+        if any(a.dtype != b.dtype for a, b in zip(*leaves, strict=True)):
+            both = keras.tree.map_structure(lambda x: ops.cast(x, "float32"), both)
         # One batch: both domains meet the same BatchNormalization statistics.
-        features = self.backbone(ops.concatenate(both, axis=0), training=training)
-        size = ops.shape(source)[0]
+        joined = keras.tree.map_structure(lambda *x: ops.concatenate(x, axis=0), *both)
+        features = self.backbone(joined, training=training)
+        size = ops.shape(leaves[0][0])[0]
         return [features[:size], features[size:]]
+
+
+def _fit_together(source, target):
+    """Whether rows of both can lie in one batch; sizes not known may differ."""
+    return all(
+        a.shape[1:] == b.shape[1:] and None not in a.shape[1:]
+        for a, b in zip(source, target, strict=True)
+    )
 
 
 def _pool(features):

@@ -146,5 +146,12 @@ def single_tensor_cuts(model, *, with_output=False):
     return cuts
 
 
+def is_random(operation):
+    """Whether a layer draws random numbers in training, as dropout does."""
+    if not isinstance(operation, keras.Layer):
+        return False
+    return any(layer._seed_generators for layer in operation._flatten_layers())
+
+
 def _has_mask(tensor):
     return getattr(tensor, "_keras_mask", None) is not None

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tftransfer.acceleration.fast_path import read_part
+
 BATCH_SIZE = 32  # of arrays, as in `fit`
 
 
@@ -38,6 +40,10 @@ class TrainingData:
             return {"x": self.source}
         names = ("x", "y", "sample_weight")
         return {**dict(zip(names, self.source, strict=False)), "batch_size": BATCH_SIZE}
+
+    def part(self, shuffles):
+        """Return the data as a `Part` for the fast path; arrays may shuffle."""
+        return read_part(self.source, batch_size=BATCH_SIZE, shuffles=shuffles)
 
     @property
     def num_batches(self):

@@ -2,6 +2,8 @@
 
 import keras
 
+from tftransfer.acceleration.budget import CacheSettings
+from tftransfer.acceleration.fast_path import FastPath
 from tftransfer.checks import check_whole_number
 from tftransfer.freezing.depth import check_depth
 from tftransfer.freezing.flags import read_flags
@@ -33,6 +35,10 @@ def fine_tune(
     stages=None,
     callbacks=None,
     class_weight=None,
+    cache="auto",
+    cache_bytes=None,
+    augmented_views=1,
+    engine="auto",
     seed=None,
     verbose="auto",
 ):
@@ -52,6 +58,12 @@ def fine_tune(
     holds as well when training is interrupted or fails; then the error goes on to the
     caller. Afterwards the model is compiled as it was, at its own rate, with a new
     optimizer; the depth stays that of the last stage.
+
+    What lies below the first layer that learns gives the same features in every epoch:
+    it runs once, in the fastest engine at hand, and the epochs run on the stored
+    features (the fast path). The model, its callbacks and its history are as without.
+    Where the features would differ from epoch to epoch (augmentation, dropout or a
+    training BatchNormalization below), one line says so and the whole model runs.
 
     A callback that stops training ends the whole run; a Keras `EarlyStopping` ends the
     stage. Callbacks see one `fit` per stage, with epochs that count on: give
@@ -73,10 +85,20 @@ def fine_tune(
         callbacks: List of Keras callbacks.
         class_weight: Dict from class number to weight in the loss, for classification;
             classes left out weigh 1.
+        cache: `"auto"` stores features where that changes nothing but the time, in the
+            folder `TFTRANSFER_CACHE` or the platform's cache folder; a path is another
+            folder; `False` never stores; `True` insists: layers that draw at random
+            below run in inference mode, and data are taken as they first come.
+        cache_bytes: The most bytes of features to store for a stage; where they would
+            take more, the cut moves towards the input, or nothing is stored. `None`
+            is half of what the store may still hold.
+        augmented_views: Where examples or layers below draw at random: how many passes
+            to store, which take turns from epoch to epoch. 1 does not store then.
+        engine: Engine for the frozen part, see `extract_features`.
         seed: Seed of all random generators and of the model's dropout. Equal weights,
             data and seed give equal weights to the bit on one machine; a shuffled
             dataset has its own seed, and every look into it changes its next order.
-        verbose: As in `fit`.
+        verbose: As in `fit`; 0 also silences the fast path.
 
     Returns:
         `keras.callbacks.History` of all stages: `.history` with one value for each
@@ -114,6 +136,7 @@ def fine_tune(
     callbacks = _read_callbacks(callbacks)
     if seed is not None:
         check_whole_number("seed", seed, 0)
+    settings = CacheSettings(cache, cache_bytes, augmented_views, engine)
     data = read_data("train", train)
     class_weight = complete_class_weight(model, data, class_weight)
     check_data(model, data, several_classes=True)
@@ -123,6 +146,7 @@ def fine_tune(
         check_data(model, validation, several_classes=False)
     if seed is not None:
         seed_training(model, seed)
+    report = print if verbose else lambda line: None
     return run_stages(
         model,
         stages,
@@ -131,6 +155,8 @@ def fine_tune(
         flags=flags,
         callbacks=callbacks,
         class_weight=class_weight,
+        fast_path=None if cache is False else FastPath(model, settings, report),
+        seed=seed,
         verbose=verbose,
     )
 

@@ -5,6 +5,7 @@ import math
 import warnings
 
 import keras
+import numpy as np
 
 from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.flags import restore_flags
@@ -12,7 +13,9 @@ from tftransfer.freezing.recompiling import own_rate, recompile
 from tftransfer.training.stages import CosinePerEpoch, stage_rate
 
 
-def run_stages(model, stages, data, validation, *, flags, callbacks, **fit_arguments):
+def run_stages(
+    model, stages, data, validation, *, flags, callbacks, fast_path, seed, **arguments
+):
     """Train a model through `stages`.
 
     Args:
@@ -23,7 +26,9 @@ def run_stages(model, stages, data, validation, *, flags, callbacks, **fit_argum
         flags: What `read_flags` gave, for a stage of depth `None` to go back to; `None`
             keeps the depth of the stage before.
         callbacks: List of Keras callbacks.
-        fit_arguments: Further arguments of `fit`.
+        fast_path: `FastPath` of the model, or `None`.
+        seed: Of the order of stored rows, `None` for any.
+        arguments: Further arguments of `fit`: `class_weight` and `verbose`.
 
     Returns:
         `keras.callbacks.History` of all stages.
@@ -33,8 +38,8 @@ def run_stages(model, stages, data, validation, *, flags, callbacks, **fit_argum
     """
     rate = own_rate(model.optimizer)
     history, best = _start_history(model), _Best()
-    if validation is not None:
-        fit_arguments["validation_data"] = validation.source
+    fit = _Fit(model, data, validation, fast_path, arguments)
+    orders = np.random.default_rng(seed)
     try:
         for stage in stages:
             _set_depth(model, stage, flags)
@@ -47,14 +52,12 @@ def run_stages(model, stages, data, validation, *, flags, callbacks, **fit_argum
                 *_rate_callbacks(stage, data, stage_start, first),
                 *([best.stopper] if best.stopper else []),
             ]
-            with _quiet_about_length(data, validation):
-                part = model.fit(
-                    **data.fit_arguments,
-                    **fit_arguments,
-                    initial_epoch=first,
-                    epochs=first + stage.epochs,
-                    callbacks=watchers,
-                )
+            part = fit(
+                initial_epoch=first,
+                epochs=first + stage.epochs,
+                callbacks=watchers,
+                seed=int(orders.integers(2**31)),
+            )
             best.take()
             _join(history, part, first)
             if _was_stopped(model, watchers):
@@ -63,6 +66,48 @@ def run_stages(model, stages, data, validation, *, flags, callbacks, **fit_argum
         best.restore(model)
         recompile(model, learning_rate=rate)
     return history
+
+
+class _Fit:
+    """One call of `fit`: on stored rows where that is possible, else on the data."""
+
+    def __init__(self, model, data, validation, fast_path, arguments):
+        self._model, self._data, self._validation = model, data, validation
+        self._fast_path, self._arguments = fast_path, arguments
+        self._given = dict(data.fit_arguments)
+        if validation is not None:
+            self._given["validation_data"] = validation.source
+        if fast_path is not None:
+            self._parts = [
+                data.part(shuffles=True),
+                validation and validation.part(shuffles=False),
+            ]
+
+    def __call__(self, *, seed, **epochs):
+        with self._stored(seed, **epochs) as stored, self._quiet_about_length():
+            given = dict(self._given)
+            if stored is not None:
+                given = {"x": stored[0], "shuffle": False}
+                if self._validation is not None:
+                    own = stored[1]
+                    given["validation_data"] = (
+                        self._validation.source if own is None else own
+                    )
+            return self._model.fit(**given, **self._arguments, **epochs)
+
+    def _stored(self, seed, *, initial_epoch, epochs, callbacks):
+        if self._fast_path is None:
+            return contextlib.nullcontext()
+        return self._fast_path.training(
+            *self._parts,
+            epochs=epochs - initial_epoch,
+            callbacks=callbacks,
+            class_weight=self._arguments["class_weight"],
+            seed=seed,
+        )
+
+    def _quiet_about_length(self):
+        return _quiet_about_length(self._data, self._validation)
 
 
 @contextlib.contextmanager

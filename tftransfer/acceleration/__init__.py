@@ -1,0 +1,1 @@
+"""Train, evaluate and predict above the frozen part, on rows computed once."""

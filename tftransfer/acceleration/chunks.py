@@ -1,0 +1,146 @@
+"""Many training steps in one call, on rows held in memory.
+
+A step of a small head costs less than Python and `tf.data` need to hand it a batch. So
+`fit` is given a training function that runs hundreds of the model's own `train_step`
+in one graph and gathers their rows there.
+"""
+
+import contextlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_STEPS = 256  # in one call: the progress bar still moves a few times a second
+_WORTH = 500  # steps of a whole `fit` from which a longer trace pays
+_WORTH_XLA = 4000  # and those from which compiling pays
+_BATCH_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+)
+_PER_EPOCH = (  # of Keras: asked below whether they look at batches at all
+    keras.callbacks.BackupAndRestore,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.TensorBoard,
+)
+
+
+def can_run_chunks(model, rows, callbacks, epochs):
+    """Whether training may run many steps at a time, unseen by the user.
+
+    Args:
+        model: Compiled `keras.Model`.
+        rows: `StoredRows`.
+        callbacks: List of callbacks; one that looks at batches wants each of them.
+        epochs: Number of epochs.
+    """
+    return (
+        keras.backend.backend() == "tensorflow"
+        and rows.is_in_memory
+        and len(rows.tensors[0][0].shape) == 2  # above vectors, steps are short
+        and rows.num_batches * epochs >= _WORTH
+        and not model.run_eagerly
+        and model.steps_per_execution == 1
+        and not tf.distribute.has_strategy()
+        and not any(map(_looks_at_batches, callbacks))
+    )
+
+
+@contextlib.contextmanager
+def training_in_chunks(model, rows, *, sample_weight=None, epochs=1, xla=True):
+    """Give `model` a training function that runs many steps in one call.
+
+    For the time of the context, `fit` on `rows.dataset()` takes the same rows in the
+    same order, but past the dataset's iterator.
+
+    Args:
+        model: Compiled `keras.Model` inside `resume_above`.
+        rows: `StoredRows` in memory.
+        sample_weight: Weights of all rows `(num_rows,)`, or `None`.
+        epochs: Number of epochs that will run.
+        xla: Whether XLA may compile the steps.
+    """
+    steps_before = model.steps_per_execution
+    model.steps_per_execution = min(_STEPS, rows.num_batches)
+    xla = xla and rows.num_batches * epochs >= _WORTH_XLA
+    run = _Chunks(model, rows, sample_weight, bool(xla or model.jit_compile))
+    model.train_function = run
+    try:
+        yield
+    finally:
+        model.steps_per_execution = steps_before
+        model.train_function = model.test_function = model.predict_function = None
+
+
+class _Chunks:
+    """The training function: called by `fit` once for every chunk of steps."""
+
+    def __init__(self, model, rows, sample_weight, xla):
+        self._model, self._rows = model, rows
+        self._weight = None if sample_weight is None else tf.constant(sample_weight)
+        self._size = model.steps_per_execution
+        self._chunks: list = []
+        self._run = tf.function(
+            self._run_chunk, jit_compile=xla, reduce_retracing=False, autograph=False
+        )
+
+    def __call__(self, iterator):
+        if not self._chunks:
+            self._chunks = self._cut_epoch()
+        return self._run(*self._chunks.pop())
+
+    def _cut_epoch(self):
+        """Chunks of the next epoch, the last one first: `(view, rows of each step)`."""
+        view, order = self._rows.next_epoch()
+        splits = np.cumsum([0, *self._rows.batch_sizes])
+        batches = [order[a:b] for a, b in zip(splits[:-1], splits[1:], strict=True)]
+        return [
+            (int(view), _by_size(batches[start : start + self._size]))
+            for start in reversed(range(0, len(batches), self._size))
+        ]
+
+    def _run_chunk(self, view, groups):
+        logs = None
+        for group in groups:  # batches of one size; all but the last are, as a rule
+            logs = self._run_group(view, group)
+        return logs
+
+    def _run_group(self, view, group):
+        def step(index):
+            rows = group[index]
+            data = self._rows.take(view, rows)
+            if self._weight is not None:
+                data = (*data, tf.gather(self._weight, rows))
+            return self._model.train_step(data)
+
+        first = step(0)
+        if group.shape[0] == 1:
+            return first
+        _, logs = tf.while_loop(
+            lambda index, logs: index < group.shape[0],
+            lambda index, logs: (index + 1, step(index)),
+            (tf.constant(1), first),
+        )
+        return logs
+
+
+def _by_size(batches):
+    groups: list = []
+    for batch in batches:
+        if groups and len(groups[-1][-1]) == len(batch):
+            groups[-1].append(batch)
+        else:
+            groups.append([batch])
+    return [tf.constant(np.stack(group)) for group in groups]
+
+
+def _looks_at_batches(callback):
+    if isinstance(callback, _PER_EPOCH):
+        frequency = getattr(callback, "update_freq", getattr(callback, "save_freq", 0))
+        return frequency != "epoch" or bool(getattr(callback, "_should_trace", False))
+    return any(
+        getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name)
+        for name in _BATCH_HOOKS
+    )

@@ -1,0 +1,239 @@
+"""Run the frozen part of a model once, then fit the rest on the stored rows."""
+
+import contextlib
+import dataclasses
+
+import keras
+import numpy as np
+
+from tftransfer.acceleration.budget import choose_cut, free_memory
+from tftransfer.acceleration.chunks import can_run_chunks, training_in_chunks
+from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
+from tftransfer.acceleration.resuming import resume_above
+from tftransfer.acceleration.rows import StoredRows, pair_rows
+from tftransfer.engines.interface import EngineError
+from tftransfer.features.examples import Examples, read_examples
+from tftransfer.features.extraction import Extraction
+from tftransfer.features.frozen_check import check_frozen
+
+_CHECKED_ROWS = 4
+
+
+class CannotStore(Exception):
+    """Why the model runs as it always does; one line."""
+
+
+@dataclasses.dataclass
+class Part:
+    """Data for one argument of `fit`, `evaluate` or `predict`.
+
+    Attributes:
+        examples: List of one `Examples`, or of two: source and target.
+        epoch: For two, as in `pair_domains`.
+    """
+
+    examples: list
+    epoch: str | None = None
+
+
+def read_part(data, *, batch_size=None, shuffles=False):
+    """Return data of any kind that `fit` takes as a `Part`."""
+    if isinstance(data, Examples):
+        return Part([data])
+    if hasattr(data, "domains"):
+        return Part([read_examples(part) for part in data.domains], data.epoch)
+    return Part([read_examples(data, batch_size=batch_size, shuffles=shuffles)])
+
+
+class FastPath:
+    """The fast path of one model, through several calls of `fit` and the like.
+
+    Args:
+        model: `keras.Model`.
+        settings: `CacheSettings`.
+        report: Function that takes a line to print.
+    """
+
+    def __init__(self, model, settings, report):
+        self.model, self.settings, self.report = model, settings, report
+
+    @contextlib.contextmanager
+    def training(
+        self, train, validation=None, *, epochs, callbacks, class_weight, seed
+    ):
+        """Replace training and validation data by stored rows for a call of `fit`.
+
+        Args:
+            train: `Part`.
+            validation: `Part`, or `None`.
+            epochs: Number of epochs of the call.
+            callbacks: List of its callbacks.
+            class_weight: Dict from class to weight, or `None`.
+            seed: Whole number, of the order of the rows.
+
+        Yields:
+            Datasets for `x` and `validation_data` (`None` where that is to be given as
+            it is), or `None` if nothing is stored; the reason was reported.
+        """
+        with contextlib.ExitStack() as stack:
+            stored = self._try(stack, train, validation)
+            if stored is None:
+                yield None
+                return
+            entries, own_entries = stored
+            rows = self._rows(train, entries, seed)
+            datasets = [_as_dataset(rows, train.epoch), None]
+            if own_entries is not None:
+                own = self._rows(validation, own_entries, None)
+                datasets[1] = _as_dataset(own, validation.epoch)
+            if len(rows) == 1 and can_run_chunks(
+                self.model, rows[0], callbacks, epochs
+            ):
+                weight = _sample_weight(rows[0], class_weight)
+                chunks = training_in_chunks(
+                    self.model, rows[0], sample_weight=weight, epochs=epochs
+                )
+                stack.enter_context(chunks)
+            yield datasets
+
+    @contextlib.contextmanager
+    def reading(self, data):
+        """Replace data of `evaluate` or `predict` by stored rows, in their order.
+
+        Args:
+            data: `Part`.
+
+        Yields:
+            A dataset, or `None` if nothing is stored; the reason was reported.
+        """
+        with contextlib.ExitStack() as stack:
+            stored = self._try(stack, data, None)
+            if stored is None:
+                yield None
+            else:
+                yield _as_dataset(self._rows(data, stored[0], None), data.epoch)
+
+    def _try(self, stack, train, validation):
+        try:
+            cuts = self._choose(train, validation)
+            entries = self._extract(stack, cuts[0], train, self.settings)
+            own = None
+            if validation is not None and not _randomness(validation):
+                settings = dataclasses.replace(self.settings, augmented_views=1)
+                own = self._extract(stack, cuts[0], validation, settings)
+        except CannotStore as reason:
+            if self.settings.insists:
+                raise ValueError(
+                    f"`cache` must not be True where nothing can be stored: {reason}. "
+                    'Received: cache=True. Pass cache="auto".'
+                ) from None
+            self.report(f"Fast path not taken: {reason}.")
+            return None
+        stack.enter_context(resume_above(cuts))
+        return entries, own
+
+    def _choose(self, train, validation):
+        views, insists = self.settings.augmented_views, self.settings.insists
+        found = find_frozen_cuts(self.model, allow_random=insists or views > 1)
+        if not found.cuts:
+            raise CannotStore(found.obstacle)
+        randomness = _randomness(train)
+        if randomness and views == 1 and not insists:
+            raise CannotStore(f"{randomness}; augmented_views=k would store k passes")
+        first = _first_rows(train)
+        rows = _num_rows(train, views) + _num_rows(validation, 1)
+        cuts, line = choose_cut(
+            found.cuts, rows, self.settings.most_bytes, _cut_rows(first, 1)
+        )
+        if cuts is None:
+            raise CannotStore(line)
+        if not (insists or views > 1):
+            reason = check_frozen(cuts[0], _cut_rows(first, _CHECKED_ROWS))
+            if reason:
+                raise CannotStore(reason)
+        self.report(f"Fast path: {line}.")
+        return cuts
+
+    def _extract(self, stack, cut, part, settings):
+        """Return for each of the part's examples a list of entries, one per view."""
+        extraction = Extraction(
+            cut,
+            engine=settings.engine,
+            folder=settings.folder,
+            report=self.report,
+            dtype=_storage(cut),
+            draws=settings.augmented_views > 1,
+        )
+        stack.callback(extraction.close)
+        extracted = []
+        for examples in part.examples:
+            views = range(settings.augmented_views)
+            try:
+                entries = [
+                    extraction.run(examples, view=view if len(views) > 1 else None)
+                    for view in views
+                ]
+            except (EngineError, ValueError, OSError) as error:
+                raise CannotStore(f"{error}".rstrip(".")) from error
+            for entry in entries:
+                stack.callback(entry.close)
+            extracted.append(entries)
+        return extracted
+
+    def _rows(self, part, entries, seed):
+        return [
+            StoredRows(
+                views, examples, seed=seed, memory=free_memory() // len(part.examples)
+            )
+            for views, examples in zip(entries, part.examples, strict=True)
+        ]
+
+
+def _as_dataset(rows, epoch):
+    dataset = rows[0].dataset() if epoch is None else pair_rows(*rows, epoch)
+    dataset.holds_stored_rows = True
+    return dataset
+
+
+def _randomness(part):
+    return next((x.randomness for x in part.examples if x.randomness), None)
+
+
+def _num_rows(part, views):
+    if part is None:
+        return 0
+    counts = [examples.num_rows for examples in part.examples]
+    return views * sum(count or 0 for count in counts)
+
+
+def _first_rows(part):
+    batch = next(part.examples[0].batches(), None)
+    if batch is None:
+        raise CannotStore("the data are empty")
+    return batch[0]
+
+
+def _cut_rows(batch, count):
+    return keras.tree.map_structure(lambda leaf: leaf[:count], batch)
+
+
+def _storage(cut):
+    """Return the dtype that keeps every bit of what the cut gives."""
+    return (
+        cut.tensor.dtype if cut.tensor.dtype in ("float16", "bfloat16") else "float32"
+    )
+
+
+def _sample_weight(rows, class_weight):
+    """Weights of all rows from those of their classes, as `fit` computes them."""
+    if class_weight is None:
+        return None
+    labels = rows.tensors[0][1].numpy()
+    if labels.ndim > 1:
+        one_hot = labels.shape[-1] > 1
+        labels = labels.argmax(-1) if one_hot else labels.reshape(len(labels))
+    table = np.ones(int(labels.max()) + 1, "float32")
+    for number, weight in class_weight.items():
+        if number < len(table):
+            table[number] = weight
+    return table[labels.astype("int64")]

@@ -1,0 +1,156 @@
+"""What `fit` takes as data, read in a fixed order as NumPy batches."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.features.datasets import inspect_dataset
+from tftransfer.features.hashing import hash_arrays
+
+BATCH_SIZE = 32  # of arrays, as in `fit`
+
+
+class Examples:
+    """Data of any kind `fit` takes, and what is known of them without reading.
+
+    Attributes:
+        randomness: One line on why two passes may differ, or `None`.
+        shuffles: Whether every pass comes in another order, or `fit` shuffles.
+        batch_size: Number of rows in a batch, `None` if not known yet.
+        num_rows: Number of rows, an upper bound for datasets, `None` if not known.
+        rest: Structure of labels and weights of a batch; its leaves mean nothing.
+        description: Shapes and dtypes of a batch, as a str.
+    """
+
+    randomness: str | None = None
+    shuffles = False
+    batch_size: int | None = None
+    num_rows: int | None = None
+
+    rest: tuple = ()
+    description = ""
+
+    def identity(self):
+        """Return what identifies the rows without reading a dataset, or `None`."""
+        return None
+
+    def batches(self):
+        """Yield `(x, rest)`: structures of arrays, `rest` a tuple of y and weights."""
+        raise NotImplementedError
+
+
+class ArrayExamples(Examples):
+    """Arrays in memory.
+
+    Args:
+        arrays: Tuple `(x,)`, `(x, y)` or `(x, y, sample_weight)` of structures.
+        batch_size: Rows in a batch.
+        shuffles: Whether training takes them in another order every epoch.
+    """
+
+    def __init__(self, arrays, batch_size=None, shuffles=False):
+        self.arrays = keras.tree.map_structure(np.asarray, tuple(arrays))
+        self.batch_size = batch_size or BATCH_SIZE
+        self.shuffles = shuffles
+        self.num_rows = len(keras.tree.flatten(self.arrays)[0])
+        self.rest = self.arrays[1:]
+
+    def identity(self):
+        """Hash of the content."""
+        return hash_arrays(self.arrays)
+
+    def batches(self):
+        """Yield slices, in order."""
+        for start in range(0, self.num_rows, self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            x, *rest = keras.tree.map_structure(lambda a, r=rows: a[r], self.arrays)
+            yield x, tuple(rest)
+
+
+class DatasetExamples(Examples):
+    """A batched `tf.data.Dataset`; one of our loaders' is read unshuffled.
+
+    Args:
+        dataset: The dataset.
+    """
+
+    def __init__(self, dataset):
+        self.facts = inspect_dataset(dataset)
+        self.shuffles, self.randomness = self.facts.shuffles, self.facts.randomness
+        fixed = getattr(dataset, "unshuffled", None)
+        self.dataset = dataset if fixed is None or self.randomness else fixed
+        spec = self.dataset.element_spec
+        self.rest = spec[1:] if isinstance(spec, tuple) else ()
+        self.description = str(spec)
+        batches = int(self.dataset.cardinality())
+        self.batch_size = _static_batch(self.dataset)
+        if batches >= 0 and self.batch_size is None:
+            self.batch_size = _first_batch(self.dataset)
+        self.num_rows = batches * self.batch_size if batches >= 0 else None
+
+    def identity(self):
+        """What the loader or the chain of steps tells."""
+        return self.facts.identity
+
+    def batches(self):
+        """Yield batches as they come."""
+        for batch in self.dataset:
+            batch = keras.tree.map_structure(_to_numpy, batch)
+            x, *rest = batch if isinstance(batch, tuple) else (batch,)
+            yield x, tuple(rest)
+
+
+class SequenceExamples(Examples):
+    """A `keras.utils.PyDataset`, which may give anything at any time.
+
+    Args:
+        dataset: The dataset.
+    """
+
+    randomness = "a PyDataset may give other examples in every epoch"
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+        batch = dataset[0]
+        self.batch_size = len(keras.tree.flatten(batch)[0])
+        self.rest = batch[1:] if isinstance(batch, tuple) else ()
+        batches = dataset.num_batches
+        self.num_rows = batches and batches * self.batch_size
+
+    def batches(self):
+        """Yield batches by their index."""
+        for index in range(self.dataset.num_batches):
+            batch = keras.tree.map_structure(np.asarray, self.dataset[index])
+            x, *rest = batch if isinstance(batch, tuple) else (batch,)
+            yield x, tuple(rest)
+
+
+def read_examples(data, *, batch_size=None, shuffles=False):
+    """Return `data` as `Examples`.
+
+    Args:
+        data: Batched `tf.data.Dataset`, `keras.utils.PyDataset`, array, or tuple of
+            arrays.
+        batch_size: Rows in a batch, of arrays.
+        shuffles: Whether training shuffles, of arrays.
+    """
+    if isinstance(data, tf.data.Dataset):
+        return DatasetExamples(data)
+    if isinstance(data, keras.utils.PyDataset):
+        return SequenceExamples(data)
+    data = data if isinstance(data, tuple) else (data,)
+    return ArrayExamples(data, batch_size, shuffles)
+
+
+def _to_numpy(part):
+    return part.numpy() if hasattr(part, "numpy") else np.asarray(part)
+
+
+def _static_batch(dataset):
+    shapes = [spec.shape for spec in keras.tree.flatten(dataset.element_spec)]
+    return shapes[0][0] if shapes and shapes[0].rank else None
+
+
+def _first_batch(dataset):
+    batch = next(iter(dataset.take(1)), None)
+    return 1 if batch is None else len(keras.tree.flatten(batch)[0])

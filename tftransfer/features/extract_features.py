@@ -1,0 +1,115 @@
+"""Features of a dataset, computed once and kept on disk."""
+
+from typing import NamedTuple
+
+import keras
+
+from tftransfer.checks import check_choice
+from tftransfer.features.examples import read_examples
+from tftransfer.features.extraction import ACTIVATIONS, Extraction
+from tftransfer.freezing.graph import graph_of
+from tftransfer.freezing.parts import single_tensor_cuts
+from tftransfer.store.sharded import ShardedArray
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+class Features(NamedTuple):
+    """What `extract_features` gives: unpack it, or use the names.
+
+    Attributes:
+        features: Array `(rows, ...)`, read from disk where it is used; `np.asarray`
+            loads it.
+        labels: Array `(rows, ...)`, a structure of arrays, or `None` without labels.
+        sample_weight: Array `(rows,)`, or `None`.
+    """
+
+    features: ShardedArray
+    labels: object = None
+    sample_weight: object = None
+
+
+def extract_features(
+    model,
+    dataset,
+    layer=None,
+    *,
+    engine="auto",
+    dtype="float32",
+    directory=None,
+    batch_size=32,
+    verbose="auto",
+):
+    """Compute what a network makes of every example, once.
+
+    The rows are kept on disk, found again by the network's weights and the data, and
+    so cost nothing the second time. The fastest engine at hand is used: see
+    `choose_engine`. Examples are read in their own order, without shuffling or
+    augmentation where the dataset comes from a loader of this package.
+
+    Args:
+        model: Functional or Sequential `keras.Model`, a wrapper that has one as
+            `.model`, or what `load_backbone` returned.
+        dataset: Batched `tf.data.Dataset` of `x`, `(x, y)` or `(x, y, sample_weight)`,
+            `keras.utils.PyDataset`, an array, or a tuple of arrays.
+        layer: Name of the layer or operation whose output is wanted, one that carries
+            everything from input to output; `None`: the layer named `features`, or
+            else the model's output.
+        engine: `"auto"`, `"tensorflow"`, `"openvino"`, `"onnx"` or `"jax"`.
+        dtype: `"float32"`, `"float16"` or `"bfloat16"`, of the computation where an
+            engine is faster in it, and of the rows on disk. bfloat16 rows are read as
+            float32.
+        directory: Folder of the store; `None` takes `TFTRANSFER_CACHE` or the cache
+            folder of the platform.
+        batch_size: Rows in a batch, where arrays are given.
+        verbose: `0` for silence; otherwise progress and the rate are shown.
+
+    Returns:
+        `Features`, a tuple `(features, labels, sample_weight)`.
+
+    Raises:
+        ValueError: If `layer` is no place where one tensor carries everything, the
+            data are empty, or the model has no graph.
+        TypeError: If an argument has the wrong type.
+        EngineError: If the engine asked for cannot run the network.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> images, labels = np.ones((3, 4), "float32"), np.array([0, 1, 0])
+    >>> rows = tft.extract_features(model, (images, labels), verbose=0)
+    >>> rows.features.shape, np.asarray(rows.labels).tolist()
+    ((3, 2), [0, 1, 0])
+    """
+    check_choice("dtype", dtype, DTYPES)
+    cut = _find_cut(graph_of(getattr(model, "model", model)), layer)
+    examples = read_examples(dataset, batch_size=batch_size)
+    extraction = Extraction(
+        cut,
+        engine=engine,
+        dtype=dtype,
+        folder=directory,
+        report=print if verbose else None,
+    )
+    try:
+        entry = extraction.run(examples)
+    finally:
+        extraction.close()
+    rest = [entry.arrays[name] for name in entry.arrays if name != ACTIVATIONS]
+    packed = keras.tree.pack_sequence_as(examples.rest, rest)
+    return Features(entry.arrays[ACTIVATIONS], *packed)
+
+
+def _find_cut(model, layer):
+    cuts = single_tensor_cuts(model, with_output=True)
+    names = [cut.name for cut in cuts]
+    wanted = layer or ("features" if "features" in names else None)
+    if wanted is None and cuts:
+        return cuts[-1]
+    if wanted not in names:
+        raise ValueError(
+            "`layer` must be the name of a layer whose output alone carries everything "
+            f"from input to output. Received: layer={layer!r}. Such layers, the last "
+            f"ones: {names[-8:]}."
+        )
+    return cuts[names.index(wanted)]

@@ -1,0 +1,253 @@
+"""Run the frozen part of a model over data once, into the store."""
+
+import collections
+import hashlib
+import itertools
+import json
+import sys
+import time
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from tftransfer.engines.choosing import choose_engine
+from tftransfer.features.hashing import ContentHasher
+from tftransfer.features.keys import prefix_key
+from tftransfer.freezing.parts import is_random
+from tftransfer.store.entries import open_entry
+from tftransfer.store.listing import list_entries
+from tftransfer.store.writer import write_entry
+
+ACTIVATIONS = "activations"
+_ENGINES = ("openvino", "onnx", "tensorflow", "jax")  # whose results "auto" takes
+
+
+class Extraction:
+    """The frozen part below a cut, to be run over data into the store.
+
+    Args:
+        cut: `Cut`.
+        engine: Name of an engine, or `"auto"` for the fastest that is exact enough.
+        dtype: `"float32"`, `"float16"` or `"bfloat16"`, of engine and stored rows.
+        folder: Folder of the store, `None` for the usual one.
+        draws: Whether layers that draw at random do so, as in training.
+        report: Function that takes a line to print, or `None` for silence.
+    """
+
+    def __init__(
+        self,
+        cut,
+        *,
+        engine="auto",
+        dtype="float32",
+        folder=None,
+        draws=False,
+        report=None,
+    ):
+        self.cut, self.dtype, self.folder = cut, dtype, folder
+        self.draws = draws and any(is_random(x.operation) for x in cut.calls_below)
+        self.engine, self.report = engine, report
+        self.prefix = None  # never found again: every run draws anew
+        if not self.draws:
+            self.prefix = prefix_key(cut.calls_below, cut.calls_below[-1].outputs[0])
+        self._engine = None
+
+    def run(self, examples, *, view=None):
+        """Return the `Entry` with the rows of `examples`, computed if need be.
+
+        Its arrays are `"activations"` and, for the leaves of labels and weights,
+        `"rest_0"`, `"rest_1"`, ...; its `extra` has `batch_sizes`, a list.
+
+        Args:
+            examples: `Examples`.
+            view: Number of the pass, over examples that differ from pass to pass.
+
+        Raises:
+            ValueError: If there are no rows, or they differ in shape.
+        """
+        identity = examples.identity()
+        is_random = examples.randomness is not None
+        if self.prefix is None or (is_random and (view is None or identity is None)):
+            return self._compute(examples, view=view)
+        if identity is None:
+            found = self._find_content(examples)
+            return found or self._compute(examples, hashes=True)
+        for name in _ENGINES if self.engine == "auto" else (self.engine,):
+            found = open_entry(self._key(identity, name, view), self.folder)
+            if found is not None:
+                return found
+        return self._compute(examples, identity=identity, view=view)
+
+    def close(self):
+        """Give back what the engine holds."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _key(self, identity, engine, view):
+        parts = [self.prefix, identity, engine, self.dtype, view]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _compute(self, examples, *, identity=None, hashes=False, view=None):
+        batches = examples.batches()
+        first = next(batches, None)
+        if first is None:
+            raise ValueError(
+                "`data` must hold at least one batch. Received: none. Check the path "
+                "or split it was read from."
+            )
+        engine = self._choose(first[0], examples.num_rows)
+        key = self._key(identity, engine.name, view) if identity else None
+        if hashes:  # found again by its content, which is known at the end only
+            nonce = hashlib.sha256(str(time.time_ns()).encode()).hexdigest()
+            key = self._key(nonce, engine.name, view)
+        description = self._describe(examples, engine)
+        size = self.row_bytes * (examples.num_rows or 0)
+        with write_entry(
+            key, description=description, folder=self.folder, num_bytes=size
+        ) as writer:
+            if writer.entry is not None:
+                return writer.entry
+            batches = itertools.chain([first], batches)
+            return self._write(writer, engine, batches, examples, hashes)
+
+    def _choose(self, example, num_rows):
+        if self._engine is None and self.draws:
+            self._engine = _Drawing(self.cut)
+        if self._engine is None:
+            self._engine = choose_engine(
+                lambda x: self.cut.run_below(x, training=False),
+                example,
+                engine=self.engine,
+                dtype=self.dtype,
+                key=self.prefix,
+                num_rows=num_rows,
+                folder=self.folder,
+                report=self.report or (lambda line: None),
+            )
+        return self._engine
+
+    @property
+    def row_bytes(self):
+        """Bytes of one row of activations, 0 where the shape is not known."""
+        shape = self.cut.tensor.shape[1:]
+        if None in shape:
+            return 0
+        return int(np.prod(shape)) * (4 if self.dtype == "float32" else 2)
+
+    def _describe(self, examples, engine):
+        return {
+            "prefix": self.prefix,
+            "cut": self.cut.name,
+            "engine": engine.name,
+            "dtype": self.dtype,
+            "examples": examples.description,
+        }
+
+    def _write(self, writer, engine, batches, examples, hashes):
+        hasher = ContentHasher(ordered=not examples.shuffles) if hashes else None
+        passing, sizes = _Passing(hasher), []
+        skip, started = writer.rows_done, time.perf_counter()
+        progress = tqdm(
+            total=examples.num_rows,
+            initial=skip,
+            unit=" rows",
+            desc=f"features at {self.cut.name!r}",
+            disable=self.report is None,
+            file=sys.stdout,
+            leave=False,
+            mininterval=0.5,
+        )
+        with progress:
+            for rows in engine.run(passing.inputs(batches, skip, sizes)):
+                writer.append({ACTIVATIONS: rows, **passing.rest()})
+                progress.update(len(rows))
+        content = {"content": hasher.hexdigest()} if hasher else {}
+        entry = writer.finish(batch_sizes=sizes, **content)
+        if self.report:
+            seconds = time.perf_counter() - started
+            rate = (entry.num_rows - skip) / seconds
+            self.report(
+                f"{entry.num_rows:,} rows of features at {self.cut.name!r} in "
+                f"{seconds:.1f} s, {rate:.0f} a second with {engine.name}."
+            )
+        return entry
+
+    def _find_content(self, examples):
+        """Read and hash the data, without the network, where that may save a run."""
+        wanted = {
+            "prefix": self.prefix,
+            "dtype": self.dtype,
+            "examples": examples.description,
+        }
+        keys = [
+            entry.key
+            for entry in list_entries(self.folder).entries
+            if entry.state == "whole"
+            and isinstance(entry.description, dict)
+            and wanted.items() <= entry.description.items()
+            and self.engine in ("auto", entry.description["engine"])
+        ]
+        if not keys:
+            return None
+        hasher = ContentHasher(ordered=not examples.shuffles)
+        for x, rest in examples.batches():
+            hasher.add((x, rest))
+        content = hasher.hexdigest()
+        for key in keys:
+            entry = open_entry(key, self.folder)
+            if entry is not None and entry.extra.get("content") == content:
+                return entry
+        return None
+
+
+class _Drawing:
+    """Runs the frozen part as training does, with its own random draws."""
+
+    name = "keras"
+
+    def __init__(self, cut):
+        self._cut = cut
+
+    def run(self, batches):
+        """Yield activations, batch after batch."""
+        for batch in batches:
+            drawn = self._cut.run_below(batch, training=True)
+            yield keras.ops.convert_to_numpy(drawn)
+
+    def close(self):
+        """Nothing is held."""
+
+
+def _drop_rows(batch, count):
+    return keras.tree.map_structure(lambda leaf: leaf[count:], batch)
+
+
+class _Passing:
+    """Labels that go round the engine, while the inputs go through it."""
+
+    def __init__(self, hasher):
+        self._hasher = hasher
+        self._waiting: collections.deque = collections.deque()
+
+    def inputs(self, batches, skip, sizes):
+        """Yield inputs; the first `skip` rows are counted and left out."""
+        for x, rest in batches:
+            if self._hasher:
+                self._hasher.add((x, rest))
+            size = len(keras.tree.flatten(x)[0])
+            sizes.append(size)
+            left_out = min(skip, size)
+            skip -= left_out
+            if left_out == size:
+                continue
+            if left_out:
+                x, rest = _drop_rows((x, rest), left_out)
+            self._waiting.append(rest)
+            yield x
+
+    def rest(self):
+        """Labels and weights of the batch that came out."""
+        leaves = keras.tree.flatten(self._waiting.popleft())
+        return {f"rest_{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
