@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tftransfer.checks import check_whole_number
 from tftransfer.data.augmentation import augment_image, check_augment
+from tftransfer.data.fast_resizing import resize_as
 from tftransfer.data.fingerprints import make_fingerprint
 from tftransfer.resizing import build_resizing
 
@@ -194,7 +195,6 @@ def _augment_all(images, augment, seed):
 
 
 def _resize_all(images, resizing):
-    # Not `resize_images`: Keras' own cast would leave the graph on other backends.
     return images.map(
-        lambda image, label: (resizing(tf.cast(image, tf.float32)), label), AUTOTUNE
+        lambda image, label: (resize_as(resizing, image), label), AUTOTUNE
     )
