@@ -136,8 +136,8 @@ class HubLayer(keras.layers.Layer):
         chosen = {"signature": self.signature, "output_key": self.output_key}
         endpoint = Endpoint(module, **chosen)
         variables = list_variables(module, endpoint)
-        fingerprint = fingerprint_saved_model(directory)
-        self.record = ModuleRecord.describe(endpoint, variables, fingerprint)
+        self.fingerprint = fingerprint_saved_model(directory)
+        self.record = ModuleRecord.describe(endpoint, variables, self.fingerprint)
         self._endpoint, self._directory = endpoint, directory
         return module, [variable for variable, _ in variables]
 
