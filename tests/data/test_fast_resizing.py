@@ -6,7 +6,7 @@ import tensorflow as tf
 from tftransfer.data.fast_resizing import KERNELS, resize_as
 from tftransfer.resizing import INTERPOLATIONS, build_resizing
 
-SIZES = [(7, 9), (7, 41), (23, 9), (20, 9), (1, 1), (20, 30)]
+SIZES = [(7, 41), (20, 9), (20, 30)]  # one side may grow, stay, or both
 
 
 def graph(resize, shape, dtype="uint8"):
@@ -23,16 +23,14 @@ def images(rng):
     return rng.integers(0, 256, (2, 20, 30, 3), dtype="uint8")
 
 
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-@pytest.mark.parametrize("static", [True, False], ids=["static", "dynamic"])
-def test_pixels_are_those_of_the_model_to_the_last_bit(
-    images, size, interpolation, static
-):
+@pytest.mark.parametrize("size", SIZES)
+def test_pixels_are_those_of_the_model_to_the_last_bit(images, size, interpolation):
     layer = build_resizing(size, interpolation=interpolation)
-    shape = images.shape if static else (None, None, None, 3)
-    found = graph(lambda x: resize_as(layer, x), shape)(images)
-    np.testing.assert_array_equal(found, in_the_model(layer, images))
+    wanted = in_the_model(layer, images)
+    np.testing.assert_array_equal(resize_as(layer, images), wanted)
+    unknown = graph(lambda x: resize_as(layer, x), (None, None, None, 3))
+    np.testing.assert_array_equal(unknown(images), wanted)
 
 
 @pytest.mark.parametrize(

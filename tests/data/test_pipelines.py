@@ -108,6 +108,33 @@ def test_cache_decodes_once_and_still_reshuffles():
     np.testing.assert_array_equal(epochs[2][0], IMAGES[epochs[2][1]])
 
 
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize(
+    ("size", "steps"),
+    [(None, ()), ((5, 7), ()), ((16, 16), ()), ((5, 7), ("contrast",))],
+)
+def test_grey_sources_are_prepared_as_if_they_had_three_channels(size, steps, cache):
+    gray = IMAGES[..., :1]
+
+    def prepared(pixels, is_gray):
+        return make_dataset(
+            tf.data.Dataset.from_tensor_slices((pixels, np.arange(10))),
+            tf.identity,
+            Preparation(image_size=size, batch_size=4, augment=steps, cache=cache),
+            training=True,
+            shape=pixels.shape[1:],
+            gray=is_gray,
+        )
+
+    found = prepared(gray, True)
+    wanted = prepared(np.repeat(gray, 3, axis=3), False)
+    assert found.element_spec == wanted.element_spec
+    np.testing.assert_array_equal(gather(found)[0], gather(wanted)[0])
+    np.testing.assert_array_equal(
+        gather(found.unshuffled)[0], gather(wanted.unshuffled)[0]
+    )
+
+
 def test_class_names_hang_on_dataset_and_on_unshuffled():
     dataset = make_dataset(
         examples(), tf.identity, Preparation(), training=True, class_names=["a", "b"]

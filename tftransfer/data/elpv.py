@@ -17,7 +17,7 @@ ELPV_LICENSE = (
 )
 CLASS_NAMES = ("functional", "defective")
 TEST_FRACTION = 0.25
-SHAPE = (300, 300, 3)
+SHAPE = (300, 300, 1)
 
 
 def load_elpv(
@@ -96,6 +96,7 @@ def load_elpv(
         shape=SHAPE,
         class_names=CLASS_NAMES,
         contents=describe_files(paths),
+        gray=True,
     )
     return tuple(datasets)
 

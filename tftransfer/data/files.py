@@ -20,6 +20,11 @@ def read_image(path):
     return decode_image(tf.io.read_file(path))
 
 
+def read_gray_image(path):
+    """Decode one image file to uint8 pixels `(height, width, 1)`."""
+    return decode_image(tf.io.read_file(path), channels=1)
+
+
 def check_file_options(validation_fraction, on_corrupt):
     """Raise unless the options that folders and tables share are acceptable."""
     check_number("validation_fraction", validation_fraction, 0, 1)
@@ -114,7 +119,7 @@ def common_shape(sizes, names, preparation):
 
 
 def make_file_datasets(
-    parts, paths, labels, preparation, *, shape, class_names, contents
+    parts, paths, labels, preparation, *, shape, class_names, contents, gray=False
 ):
     """Make batches of `(image, label)` from the image files of each part.
 
@@ -125,10 +130,11 @@ def make_file_datasets(
         paths: List of `str`, the files.
         labels: Array of length `len(paths)`.
         preparation: A `Preparation`.
-        shape: `(height, width, 3)` where all images share it, else None.
+        shape: `(height, width, channels)` where all images share it, else None.
         class_names: List of `str`.
         contents: One entry per file that tells its content from all others, as JSON
-            values (a hash; or version, name, size and time); or None.
+            values (a hash; or name, size and time); or None.
+        gray: Whether all images are grey, which is cheaper to prepare.
 
     Returns:
         List of `tf.data.Dataset` as `make_dataset` gives them, with `split_name`;
@@ -144,12 +150,13 @@ def make_file_datasets(
         )
         dataset = make_dataset(
             examples,
-            read_image,
+            read_gray_image if gray else read_image,
             preparation,
             training=name == "train",
             shape=shape,
             class_names=list(class_names),
             identity=_identify(part, labels, class_names, contents),
+            gray=gray,
         )
         dataset.split_name, dataset.file_paths = name, files
         datasets.append(dataset)
