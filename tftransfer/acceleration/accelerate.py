@@ -83,24 +83,20 @@ def accelerate(
             "`cache` must be True or a folder. Received: cache=False. To undo it call "
             "tft.accelerate(model, False)."
         )
-    report = print if verbose else _say_nothing
+    path = FastPath(model, settings, print if verbose else None)
     found = find_frozen_cuts(model, allow_random=augmented_views > 1)
     if not found.cuts:
-        report(f"Fast path: nothing to store as the model is now: {found.obstacle}.")
-    model.__dict__.update(_Methods(model, settings, report).by_name())
+        path.say(f"Fast path: nothing to store as the model is now: {found.obstacle}.")
+    model.__dict__.update(_Methods(path).by_name())
     return model
-
-
-def _say_nothing(line):
-    """Print nothing."""
 
 
 class _Methods:
     """The three methods, over those of the model's class."""
 
-    def __init__(self, model, settings, report):
-        self._model, self._settings, self._report = model, settings, report
-        self._own = {name: getattr(model, name) for name in _METHODS}
+    def __init__(self, path):
+        self._fast_path = path
+        self._own = {name: getattr(path.model, name) for name in _METHODS}
         self._running = False
 
     def by_name(self):
@@ -126,15 +122,16 @@ class _Methods:
         return method
 
     def _path(self, given):
-        silent = given.arguments.get("verbose") in (0, None)
-        report = _say_nothing if silent else self._report
-        return FastPath(self._model, self._settings, report)
+        path = self._fast_path
+        if given.arguments.get("verbose") == 0:
+            return FastPath(path.model, path.settings, None)
+        return path
 
     def _fit(self, given):
         own, values = self._own["fit"], given.arguments
         refused = _reason_not_to(values)
         if refused:
-            self._path(given).report(f"Fast path not taken: {refused}.")
+            self._path(given).say(f"Fast path not taken: {refused}.")
             return own(*given.args, **given.kwargs)
         train, validation = _split_fit(values)
         with self._path(given).training(

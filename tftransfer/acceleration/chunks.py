@@ -49,7 +49,7 @@ def can_run_chunks(model, rows, callbacks, epochs):
 
 
 @contextlib.contextmanager
-def training_in_chunks(model, rows, *, sample_weight=None, epochs=1, xla=True):
+def training_in_chunks(model, rows, *, sample_weight=None, epochs=1, xla=False):
     """Give `model` a training function that runs many steps in one call.
 
     For the time of the context, `fit` on `rows.dataset()` takes the same rows in the
@@ -60,7 +60,8 @@ def training_in_chunks(model, rows, *, sample_weight=None, epochs=1, xla=True):
         rows: `StoredRows` in memory.
         sample_weight: Weights of all rows `(num_rows,)`, or `None`.
         epochs: Number of epochs that will run.
-        xla: Whether XLA may compile the steps.
+        xla: Whether XLA may compile the steps, if they are many. It must not where a
+            layer draws at random: it would draw other numbers.
     """
     steps_before = model.steps_per_execution
     model.steps_per_execution = min(_STEPS, rows.num_batches)
@@ -82,14 +83,26 @@ class _Chunks:
         self._weight = None if sample_weight is None else tf.constant(sample_weight)
         self._size = model.steps_per_execution
         self._chunks: list = []
-        self._run = tf.function(
-            self._run_chunk, jit_compile=xla, reduce_retracing=False, autograph=False
-        )
+        self._has_run = False
+        self._trace(xla)
 
     def __call__(self, iterator):
         if not self._chunks:
             self._chunks = self._cut_epoch()
-        return self._run(*self._chunks.pop())
+        chunk = self._chunks.pop()
+        try:
+            return self._run(*chunk)
+        except tf.errors.OpError:
+            if not self._uses_xla or self._has_run:
+                raise
+            self._trace(xla=False)  # some loss or metric that XLA cannot compile
+            return self._run(*chunk)
+        finally:
+            self._has_run = True
+
+    def _trace(self, xla):
+        self._uses_xla = xla
+        self._run = tf.function(self._run_chunk, jit_compile=xla, autograph=False)
 
     def _cut_epoch(self):
         """Chunks of the next epoch, the last one first: `(view, rows of each step)`."""

@@ -15,6 +15,7 @@ from tftransfer.engines.interface import EngineError
 from tftransfer.features.examples import Examples, read_examples
 from tftransfer.features.extraction import Extraction
 from tftransfer.features.frozen_check import check_frozen
+from tftransfer.freezing.parts import is_random
 
 _CHECKED_ROWS = 4
 
@@ -51,11 +52,16 @@ class FastPath:
     Args:
         model: `keras.Model`.
         settings: `CacheSettings`.
-        report: Function that takes a line to print.
+        report: Function that takes a line to print, or `None` for silence.
     """
 
     def __init__(self, model, settings, report):
         self.model, self.settings, self.report = model, settings, report
+
+    def say(self, line):
+        """Report a line, unless silent."""
+        if self.report is not None:
+            self.report(line)
 
     @contextlib.contextmanager
     def training(
@@ -80,7 +86,7 @@ class FastPath:
             if stored is None:
                 yield None
                 return
-            entries, own_entries = stored
+            cut, entries, own_entries = stored
             rows = self._rows(train, entries, seed)
             datasets = [_as_dataset(rows, train.epoch), None]
             if own_entries is not None:
@@ -89,9 +95,12 @@ class FastPath:
             if len(rows) == 1 and can_run_chunks(
                 self.model, rows[0], callbacks, epochs
             ):
-                weight = _sample_weight(rows[0], class_weight)
                 chunks = training_in_chunks(
-                    self.model, rows[0], sample_weight=weight, epochs=epochs
+                    self.model,
+                    rows[0],
+                    sample_weight=_sample_weight(rows[0], class_weight),
+                    epochs=epochs,
+                    xla=not any(is_random(call.operation) for call in cut.calls_above),
                 )
                 stack.enter_context(chunks)
             yield datasets
@@ -111,7 +120,7 @@ class FastPath:
             if stored is None:
                 yield None
             else:
-                yield _as_dataset(self._rows(data, stored[0], None), data.epoch)
+                yield _as_dataset(self._rows(data, stored[1], None), data.epoch)
 
     def _try(self, stack, train, validation):
         try:
@@ -127,10 +136,10 @@ class FastPath:
                     f"`cache` must not be True where nothing can be stored: {reason}. "
                     'Received: cache=True. Pass cache="auto".'
                 ) from None
-            self.report(f"Fast path not taken: {reason}.")
+            self.say(f"Fast path not taken: {reason}.")
             return None
         stack.enter_context(resume_above(cuts))
-        return entries, own
+        return cuts[-1], entries, own
 
     def _choose(self, train, validation):
         views, insists = self.settings.augmented_views, self.settings.insists
@@ -151,7 +160,7 @@ class FastPath:
             reason = check_frozen(cuts[0], _cut_rows(first, _CHECKED_ROWS))
             if reason:
                 raise CannotStore(reason)
-        self.report(f"Fast path: {line}.")
+        self.say(f"Fast path: {line}.")
         return cuts
 
     def _extract(self, stack, cut, part, settings):

@@ -146,7 +146,7 @@ def fine_tune(
         check_data(model, validation, several_classes=False)
     if seed is not None:
         seed_training(model, seed)
-    report = print if verbose else lambda line: None
+    report = print if verbose else None
     return run_stages(
         model,
         stages,

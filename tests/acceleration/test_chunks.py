@@ -1,0 +1,121 @@
+"""Many steps in one call must do what single steps do."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tftransfer as tft
+from tftransfer.acceleration import chunks
+from tftransfer.acceleration.rows import StoredRows
+
+EPOCHS = 20  # of 26 batches: enough steps for chunks
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Whether XLA compiled, for each trace of a chunk."""
+    kinds = []
+    trace = chunks._Chunks._trace
+
+    def note(self, xla):
+        kinds.append(xla)
+        trace(self, xla)
+
+    monkeypatch.setattr(chunks._Chunks, "_trace", note)
+    return kinds
+
+
+def train(build, images, accelerated, *, hidden=0, dropout=0.0, **settings):
+    model = build.model(hidden=hidden, dropout=dropout)
+    tft.accelerate(model, accelerated, engine="tensorflow", verbose=False)
+    settings = {"batch_size": 1, "epochs": EPOCHS, "shuffle": False} | settings
+    history = model.fit(*images, verbose=0, **settings)
+    return build.weights(model), history.history, model
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"batch_size": 3, "epochs": 60},
+        {"hidden": 5, "dropout": 0.5},
+        {"class_weight": {0: 0.2, 2: 3.0}},
+        {"sample_weight": np.linspace(0, 2, 26).astype("float32")},
+    ],
+    ids=["plain", "last batch shorter", "dropout", "class weight", "sample weight"],
+)
+def test_chunks_equal_single_steps(build, images, traced, settings):
+    weights, history, _ = train(build, images, False, **settings)
+    fast, fast_history, model = train(build, images, True, **settings)
+    assert traced == [False]
+    np.testing.assert_allclose(fast, weights, rtol=0, atol=1e-5)
+    for name, values in history.items():
+        np.testing.assert_allclose(fast_history[name], values, rtol=1e-4)
+    steps = -(-26 // settings.get("batch_size", 1)) * settings.get("epochs", EPOCHS)
+    assert model.optimizer.iterations.numpy() == steps
+    assert model.steps_per_execution == 1 and model.train_function is None
+
+
+def test_xla_gives_the_same(build, images, traced, monkeypatch):
+    monkeypatch.setattr(chunks, "_WORTH_XLA", 100)
+    weights, history, _ = train(build, images, False)
+    fast, fast_history, _ = train(build, images, True)
+    assert traced == [True]
+    np.testing.assert_allclose(fast, weights, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(fast_history["loss"], history["loss"], rtol=1e-4)
+
+
+def test_what_xla_cannot_compile_runs_without(build, images, traced, monkeypatch):
+    monkeypatch.setattr(chunks, "_WORTH_XLA", 100)
+
+    def loss(labels, logits):
+        labels = tf.one_hot(tf.cast(tf.reshape(labels, [-1]), "int32"), 3)
+        # XLA knows no strings.
+        digits = tf.strings.length(tf.strings.as_string(logits))
+        labels *= tf.cast(digits > 0, "float32")
+        return keras.losses.categorical_crossentropy(labels, logits, from_logits=True)
+
+    model = build.model()
+    model.compile("sgd", loss)
+    tft.accelerate(model, engine="tensorflow", verbose=False)
+    history = model.fit(*images, batch_size=1, epochs=EPOCHS, verbose=0)
+    assert traced == [True, False]
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+def test_random_layers_keep_xla_away(build, images, traced, monkeypatch):
+    monkeypatch.setattr(chunks, "_WORTH_XLA", 100)
+    train(build, images, True, hidden=4, dropout=0.5)
+    assert traced == [False]
+
+
+def test_every_epoch_has_an_order_of_its_own(build, images):
+    orders = []
+
+    class Entry:
+        num_rows = 26
+        extra = {"batch_sizes": [8, 8, 8, 2]}
+        arrays = {
+            "activations": np.arange(26.0, dtype="float32")[:, None],
+            "rest_0": np.arange(26),
+        }
+
+    class Shuffled:
+        rest = (None,)
+        shuffles = True
+
+    rows = StoredRows([Entry()], Shuffled(), seed=3, memory=10**6)
+    for _ in range(3):
+        batches = list(rows.dataset())
+        for inputs, labels in batches:
+            (activations,) = inputs.values()
+            np.testing.assert_array_equal(activations[:, 0], labels)
+        orders.append(np.concatenate([labels for _, labels in batches]))
+    again = StoredRows([Entry()], Shuffled(), seed=3, memory=0)
+    repeated = [np.concatenate([y for _, y in again.dataset()]) for _ in range(3)]
+    np.testing.assert_array_equal(repeated, orders)
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), np.arange(26))
+        assert not np.array_equal(order, np.arange(26))
+    assert not np.array_equal(orders[0], orders[1])
