@@ -127,7 +127,16 @@ def measure_error(output, reference):
 
 
 def check_error(engine, example, reference):
-    """Raise `EngineError` unless an engine gives the values of the function."""
+    """Raise `EngineError` unless an engine gives the values of the function.
+
+    Args:
+        engine: An `Engine`.
+        example: Batch of real rows.
+        reference: What `compute_reference` returned for it.
+
+    Returns:
+        The relative error.
+    """
     (output,) = engine.run([example])
     error, bound = measure_error(output, reference), BOUNDS[engine.dtype]
     if error > bound:

@@ -17,6 +17,11 @@ from tftransfer.engines.building import (
 )
 from tftransfer.engines.frozen_graph import Graphs
 from tftransfer.engines.interface import DTYPES, EngineError, shapes_of
+from tftransfer.engines.measuring import (
+    estimate_rate,
+    list_batches,
+    measure_rates,
+)
 from tftransfer.engines.openvino_engine import list_precisions
 from tftransfer.engines.remembered import (
     identify_trial,
@@ -30,9 +35,6 @@ SHORT_SECONDS = 8.0
 # Work from which on an engine that could be installed is mentioned.
 LONG_SECONDS = 120.0
 CHECKED_ROWS = 16
-_RUN_SECONDS = 0.4
-_RUNS = 2
-_MOST_BATCHES = 200
 VERY_MANY = 1_000_000  # rows, where nobody says
 
 
@@ -64,7 +66,8 @@ def choose_engine(
     Otherwise every installed engine is built, compared with Keras on real rows, and
     measured in turn with the others; those that do not give the same values, to the
     bound of `dtype`, are left out with a line that says so. What was found is
-    remembered for this machine, these versions and this function.
+    remembered for this machine, these versions and this function, unless the machine
+    was too busy with other things to measure anything.
 
     float32 stays float32: lower precision is used only where `dtype` asks for it, and
     then only where it is faster.
@@ -142,20 +145,22 @@ class _Trial:
             except (EngineError, ImportError):
                 found = None  # it worked when it was remembered: measure anew
         home = self._build(self._home)
-        self._check_home(home)
+        if self._dtype != "float32":
+            self._check_home(home)  # its values may be too large for the dtype
         if best == self._home and found is not None:
             return home
-        rate = self._measure({self._home: home}, None)[self._home]
+        rate = estimate_rate(home, self._example, self._few)
         if num_rows is not None and num_rows / rate < SHORT_SECONDS:
             return home
         chosen, found = self._compare(home, rate)
-        if key is not None:
+        if key is not None and found is not None:
             remember_trial(name, found, folder)
         if num_rows is None or num_rows / rate > LONG_SECONDS:
             self._mention_missing()
         return chosen
 
     def _compare(self, home, rate):
+        self._check_home(home)
         engines, seconds = {self._home: home}, {self._home: 0.0}
         for candidate in self._list_candidates():
             started = time.perf_counter()
@@ -163,13 +168,13 @@ class _Trial:
                 engine = self._build(candidate)
                 self._check(engine)
             except EngineError as error:
-                self._report(f"Engine {candidate.label} is not used: {error}.")
+                reason = error.__cause__ or error
+                self._report(f"Engine {candidate.label} is not used: {reason}.")
                 continue
             engines[candidate] = engine
             seconds[candidate] = time.perf_counter() - started
-        rates = {self._home: rate}
-        if len(engines) > 1:
-            rates = self._measure(engines, rate)
+        batches = list_batches(rate, self._example, self._few)
+        rates, is_quiet = measure_rates(engines, batches)
         best = max(rates, key=lambda candidate: rates[candidate])
         for candidate, engine in engines.items():
             if candidate != best:
@@ -184,7 +189,7 @@ class _Trial:
             }
             for candidate in rates
         ]
-        return engines[best], {"engines": found}
+        return engines[best], {"engines": found} if is_quiet else None
 
     def _list_candidates(self):
         if self._home.name == "jax" or has_gpu():
@@ -212,7 +217,7 @@ class _Trial:
     def _check(self, engine):
         if self._reference is None:
             self._reference = compute_reference(self._function, self._few)
-        return check_error(engine, self._few, self._reference)
+        check_error(engine, self._few, self._reference)
 
     def _check_home(self, engine):
         try:
@@ -230,24 +235,6 @@ class _Trial:
         if name == self._home.name:
             return "Call the model with training=False, and look for random layers."
         return f"Use engine={self._home.name!r}."
-
-    def _measure(self, engines, rate):
-        if rate is None:
-            (home,) = engines.values()
-            rate = len(keras.tree.flatten(self._few)[0]) / _time(home, [self._few])
-        unit = self._example
-        if len(keras.tree.flatten(unit)[0]) / rate > 2 * _RUN_SECONDS:
-            unit = self._few
-        num_rows = len(keras.tree.flatten(unit)[0])
-        count = min(_MOST_BATCHES, max(1, round(_RUN_SECONDS * rate / num_rows)))
-        seconds = {candidate: [] for candidate in engines}
-        for _ in range(_RUNS):
-            for candidate, engine in engines.items():
-                seconds[candidate].append(_time(engine, [unit] * count))
-        return {
-            candidate: count * num_rows / min(several)
-            for candidate, several in seconds.items()
-        }
 
     def _best_known(self, found, num_rows):
         try:
@@ -289,10 +276,3 @@ def _describe_choice(best, rates):
     )
     compared = f" ({others})" if others else ""
     return f"Engine {best.label}: {rates[best]:,.0f} rows a second{compared}."
-
-
-def _time(engine, batches):
-    started = time.perf_counter()
-    for _ in engine.run(batches):
-        pass
-    return max(time.perf_counter() - started, 1e-7)

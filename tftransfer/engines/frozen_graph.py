@@ -23,8 +23,8 @@ class FrozenGraph:
 
     Attributes:
         graph_def: The graph, a `tf.compat.v1.GraphDef` without variables.
-        inputs: List of names of its input tensors.
-        shapes: List of their shapes, `None` on the batch axis.
+        inputs: Dictionary from the names of its input tensors to their
+            `tf.TensorSpec`, the size of the batch axis `None`.
         output: Name of its output tensor.
         run: Callable from the list of input tensors to the output tensor.
         before: What TensorFlow must compute first because no other engine can
@@ -33,8 +33,7 @@ class FrozenGraph:
     """
 
     graph_def: Any
-    inputs: list
-    shapes: list
+    inputs: dict
     output: str
     run: Callable
     before: Callable | None = None
@@ -113,7 +112,7 @@ class Graphs:
                 self._last = shapes, _freeze(concrete, leaves)
             except (ValueError, NotImplementedError, tf.errors.OpError) as error:
                 reason = str(error).strip().splitlines()[0]
-                raise EngineError(f"its graph cannot be frozen ({reason})") from error
+                raise EngineError(f"its graph cannot be frozen: {reason}") from error
         return self._last[1]
 
 
@@ -132,7 +131,7 @@ def split_at_resizing(frozen):
     if len(resizing) != 1 or len(frozen.inputs) != 1:
         return frozen
     resized = f"{resizing[0].name}:0"
-    shape = _import(graph_def).get_tensor_by_name(resized).shape
+    spec = _spec(_import(graph_def).get_tensor_by_name(resized))
     rest = type(graph_def)()
     rest.CopyFrom(graph_def)
     for node in rest.node:
@@ -141,29 +140,33 @@ def split_at_resizing(frozen):
             node.op = "Placeholder"
             node.attr.clear()
             node.attr["dtype"].type = tf.float32.as_datatype_enum
-            node.attr["shape"].shape.CopyFrom(shape.as_proto())
+            node.attr["shape"].shape.CopyFrom(spec.shape.as_proto())
     rest = _keep_needed(rest, [frozen.output])
-    if _node(frozen.inputs[0]) in {node.name for node in rest.node}:
+    if set(map(_node, frozen.inputs)) & {node.name for node in rest.node}:
         return frozen
+    inputs = {resized: spec}
     return FrozenGraph(
         rest,
-        [resized],
-        [shape],
+        inputs,
         frozen.output,
-        _make_runnable(rest, [resized], frozen.output),
+        _make_runnable(rest, inputs, frozen.output),
         _make_runnable(graph_def, frozen.inputs, resized),
     )
 
 
 def _freeze(concrete, leaves):
+    variables = {id(variable.handle) for variable in concrete.graph.variables}
+    for tensor in concrete.captured_inputs:
+        if tensor.dtype == tf.resource and id(tensor) not in variables:
+            raise NotImplementedError("it looks something up in a table")
     frozen = convert_variables_to_constants_v2(concrete)
     inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
     names, output = [tensor.name for tensor in inputs], frozen.outputs[0].name
     graph_def = _drop_idle_resizing(frozen, inputs, leaves)
     graph_def = _keep_needed(graph_def, [output, *names])  # also an input of no use
-    shapes = [tensor.shape for tensor in inputs]
-    run = _make_runnable(graph_def, names, output)
-    return FrozenGraph(graph_def, names, shapes, output, run)
+    specs = {tensor.name: _spec(tensor) for tensor in inputs}
+    run = _make_runnable(graph_def, specs, output)
+    return FrozenGraph(graph_def, specs, output, run)
 
 
 def _dtype_of(leaf):
@@ -214,17 +217,17 @@ def _keep_needed(graph_def, tensor_names):
     return kept
 
 
-def _make_runnable(graph_def, inputs, output):
-    def build():
-        tf.graph_util.import_graph_def(graph_def, name="")
+def _make_runnable(graph_def, specs, output):
+    def call(*tensors):
+        inputs = dict(zip(specs, tensors, strict=True))
+        (result,) = tf.graph_util.import_graph_def(
+            graph_def, input_map=inputs, return_elements=[output]
+        )
+        return result
 
-    wrapped = tf.compat.v1.wrap_function(build, [])
-    graph = wrapped.graph
-    pruned = wrapped.prune(
-        [graph.get_tensor_by_name(name) for name in inputs],
-        graph.get_tensor_by_name(output),
-    )
-    return lambda tensors: pruned(*tensors)
+    # No `tf.function`, which would trace it once more.
+    wrapped = tf.compat.v1.wrap_function(call, list(specs.values()))
+    return lambda tensors: wrapped(*tensors)
 
 
 def _import(graph_def):
@@ -232,6 +235,10 @@ def _import(graph_def):
     with graph.as_default():
         tf.graph_util.import_graph_def(graph_def, name="")
     return graph
+
+
+def _spec(tensor):
+    return tf.TensorSpec(tensor.shape, tensor.dtype)
 
 
 def _node(tensor_name):

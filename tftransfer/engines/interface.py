@@ -57,7 +57,7 @@ class Engine:
         worker = concurrent.futures.ThreadPoolExecutor(1)
         try:
             for batch in batches:
-                waiting.append(worker.submit(self._start, self.take_leaves(batch)))
+                waiting.append(worker.submit(self._start_any, self.take_leaves(batch)))
                 if len(waiting) > AHEAD:
                     yield self._finish(waiting.popleft())
             while waiting:
@@ -95,6 +95,13 @@ class Engine:
         """Return an object whose `result()` is the output, computed or on its way."""
         raise NotImplementedError
 
+    def _start_any(self, leaves):
+        if len(leaves[0]):
+            return self._start(leaves)
+        # Convolutions refuse a batch without rows; its output has a shape even so.
+        one_row = [leaf[:1] for leaf in self.take_leaves(self._example)]
+        return Finished(self._start(one_row).result()[:0])
+
     def _finish(self, future):
         output = np.asarray(future.result().result())
         return output.astype(DTYPES[self.dtype]) if _is_float(output) else output
@@ -131,7 +138,7 @@ def shapes_of(leaves):
 def cut_rows(leaves, size):
     """Yield `(start, stop, leaves)` for pieces of at most `size` rows."""
     num_rows = len(leaves[0])
-    for start in range(0, max(num_rows, 1), size):
+    for start in range(0, num_rows, size):
         stop = min(start + size, num_rows)
         yield start, stop, [leaf[start:stop] for leaf in leaves]
 

@@ -105,7 +105,7 @@ class _Program:
             self._session = runtime.InferenceSession(
                 _convert(frozen), options, providers=["CPUExecutionProvider"]
             )
-        except RuntimeError as error:
+        except Exception as error:  # its own kinds, without a common base
             raise EngineError(str(error).strip().splitlines()[0]) from error
         self._names = frozen.inputs
         self._cores = count_cores()

@@ -122,6 +122,8 @@ class _Program:
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": count_cores(),
+            # Pinned threads wait wherever another process has their core.
+            "ENABLE_CPU_PINNING": False,
         }
         self._size, self._queue = choose_size(self._compile, leaves)
         self._model = None
@@ -167,8 +169,6 @@ class _Queue:
         rows = np.empty((len(leaves[0]), *self._row_shape), self._dtype)
         pending = _Pending(self._requests, rows)
         for start, stop, piece in cut_rows(leaves, self._size):
-            if stop == start:
-                break
             inputs = dict(zip(self._names, fill_rows(piece, self._size), strict=True))
             with self._lock:
                 self._requests.start_async(

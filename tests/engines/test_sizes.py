@@ -1,0 +1,32 @@
+import numpy as np
+
+from tftransfer.engines import sizes
+from tftransfer.engines.sizes import SIZES, choose_size
+
+
+def choose(monkeypatch, seconds_of_rows, num_rows=3):
+    made = []
+
+    def make(size):
+        made.append(size)
+        return lambda leaves: len(leaves[0])
+
+    monkeypatch.setattr(
+        sizes, "_time", lambda compute, rows: seconds_of_rows[compute(rows)]
+    )
+    size, compute = choose_size(make, [np.zeros((num_rows, 2))])
+    assert compute([np.zeros(7)]) == 7
+    return size, made
+
+
+def test_few_rows_are_kept_where_more_gain_nothing(monkeypatch):
+    assert choose(monkeypatch, {4: 0.04, 16: 0.16}) == (4, [4, 16])
+
+
+def test_more_rows_are_taken_while_they_gain(monkeypatch):
+    seconds = {4: 0.01, 16: 0.011, 64: 0.012, 512: 0.2}
+    assert choose(monkeypatch, seconds) == (64, list(SIZES))
+
+
+def test_slow_functions_are_tried_with_few_rows_only(monkeypatch):
+    assert choose(monkeypatch, {4: 3.0}) == (4, [4])
