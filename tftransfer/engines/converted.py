@@ -31,7 +31,7 @@ class ConvertedEngine(Engine):
         super().__init__(graphs.example, dtype, precision)
         self._graphs = graphs
         self._tensorflow = None
-        self._seconds = collections.Counter()
+        self._seconds: dict = collections.defaultdict(float)
         self._programs = collections.OrderedDict()
         leaves = self.take_leaves(graphs.example)
         self._programs[shapes_of(leaves)] = self._convert(leaves)

@@ -53,7 +53,7 @@ class Engine:
         Yields:
             Array with a row for every row of the batch; floats have `dtype`.
         """
-        waiting = collections.deque()
+        waiting: collections.deque = collections.deque()
         worker = concurrent.futures.ThreadPoolExecutor(1)
         try:
             for batch in batches:
