@@ -1,4 +1,3 @@
-import gc
 import os
 import time
 
@@ -67,10 +66,8 @@ def test_an_entry_is_held_until_its_end(store, write, end):
     else:
         array = first.arrays["labels"]
         del first
-        gc.collect()
         assert not is_free(store, "key") and array[3] == 3
         del array
-        gc.collect()
     assert is_free(store, "key")
 
 

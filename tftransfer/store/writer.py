@@ -116,7 +116,8 @@ class EntryWriter:
         self._attempt = Attempt(self._path)
         self.rows_done = self.num_rows = self._attempt.num_rows
         self._room = max(0, num_bytes - self._attempt.num_bytes)
-        make_room(self._room, self._path.parent.parent)
+        if self._room:
+            make_room(self._room, self._path.parent.parent)
 
     def append(self, arrays):
         """Add rows. They are copied, and written some 64 MB at a time.
@@ -285,7 +286,7 @@ def _claim(place, attempt):
             lock.release()  # finished by another a moment ago
         elif not told and time.monotonic() - start > _PATIENCE:
             told = True
-            process = writer_process(lock_path(place))
+            process = writer_process(lock_path(place)) or "unknown"
             print(f"Waiting for process {process}, which writes the same rows ({key}).")
         else:
             time.sleep(0.05)
