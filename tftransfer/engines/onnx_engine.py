@@ -75,7 +75,18 @@ def _contained():
         root.handlers[:] = kept
 
 
-def _convert(frozen):
+def convert_to_onnx(frozen):
+    """Write a graph as ONNX.
+
+    Args:
+        frozen: A `FrozenGraph`.
+
+    Returns:
+        bytes of the model; its inputs have the names of the graph's.
+
+    Raises:
+        EngineError: If the graph holds what ONNX cannot say.
+    """
     _, tf2onnx = import_onnx()
     try:
         with _contained():
@@ -101,9 +112,10 @@ class _Program:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        model = convert_to_onnx(frozen)
         try:
             self._session = runtime.InferenceSession(
-                _convert(frozen), options, providers=["CPUExecutionProvider"]
+                model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its own kinds, without a common base
             raise EngineError(str(error).strip().splitlines()[0]) from error
