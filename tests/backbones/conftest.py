@@ -1,5 +1,7 @@
 """SavedModels that the tests of the hub files export for themselves."""
 
+import shutil
+
 import keras
 import pytest
 import tensorflow as tf
@@ -24,26 +26,28 @@ def _make_loss(weight):
     )
 
 
+def _export(model, directory, flags=(True, False)):
+    regularized = [w for w in model.trainable_weights if w.regularizer]
+    module = _Reusable(model, [_make_loss(w) for w in regularized])
+    module.all_variables = [weight.value for weight in model.variables]
+    spec = tf.TensorSpec((None, *model.input_shape[1:]), model.input.dtype)
+    for flag in flags:
+        module.__call__.get_concrete_function(spec, training=flag)
+    tf.saved_model.save(module, str(directory))
+    return str(directory)
+
+
 @pytest.fixture
 def export_module(tmp_path):
     """Function `(keras_model, name="module", flags=(True, False)) -> directory`."""
 
     def export(model, name="module", flags=(True, False)):
-        regularized = [w for w in model.trainable_weights if w.regularizer]
-        module = _Reusable(model, [_make_loss(w) for w in regularized])
-        module.all_variables = [weight.value for weight in model.variables]
-        spec = tf.TensorSpec((None, *model.input_shape[1:]), model.input.dtype)
-        for flag in flags:
-            module.__call__.get_concrete_function(spec, training=flag)
-        tf.saved_model.save(module, str(tmp_path / name))
-        return str(tmp_path / name)
+        return _export(model, tmp_path / name, flags)
 
     return export
 
 
-@pytest.fixture
-def small_network():
-    """A backbone with all that makes fine-tuning a SavedModel hard."""
+def _build_small_network():
     layers, l2 = keras.layers, keras.regularizers.L2(0.05)
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, kernel_regularizer=l2, name="conv1")(inputs)
@@ -54,6 +58,29 @@ def small_network():
     x = layers.BatchNormalization(momentum=0.8, name="bn2")(x)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(inputs, x)
+
+
+@pytest.fixture(scope="session")
+def small_archive(tmp_path_factory):
+    """The small network exported once, and the values of its variables."""
+    network = _build_small_network()
+    values = [variable.numpy() for variable in network.variables]
+    return _export(network, tmp_path_factory.mktemp("small") / "module"), values
+
+
+@pytest.fixture
+def small_network(small_archive):
+    """A backbone with all that makes fine-tuning a SavedModel hard."""
+    network = _build_small_network()
+    for variable, value in zip(network.variables, small_archive[1], strict=True):
+        variable.assign(value)
+    return network
+
+
+@pytest.fixture
+def small_module(small_archive, tmp_path):
+    """Directory of `small_network` as a module; the test's own copy."""
+    return str(shutil.copytree(small_archive[0], tmp_path / "module"))
 
 
 @pytest.fixture

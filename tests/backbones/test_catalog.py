@@ -106,10 +106,19 @@ def test_a_network_of_vectors_has_neither_size_nor_map():
 # --- another size, other channels
 
 
+@pytest.fixture(scope="module")
+def color_and_grey():
+    return [
+        load_backbone("keras:MobileNetV3Small", **TINY, in_channels=channels)
+        for channels in (3, 1)
+    ]
+
+
 @pytest.mark.parametrize("image_size", [None, (32, 32), [32, 32], 32, np.int64(32)])
-def test_what_is_so_already_is_not_loaded_again(image_size, monkeypatch):
-    backbone = load_backbone("keras:MobileNetV3Small", **TINY)
-    grey = load_backbone("keras:MobileNetV3Small", **TINY, in_channels=1)
+def test_what_is_so_already_is_not_loaded_again(
+    image_size, color_and_grey, monkeypatch
+):
+    backbone, grey = color_and_grey
     monkeypatch.setattr(catalog, "load_backbone", None)
     assert backbone.adjusted(image_size, 3) is backbone
     assert grey.adjusted(image_size, 3) is grey
@@ -126,7 +135,7 @@ def test_the_size_of_pretraining_given_by_number_is_no_other_size():
     [
         ("keras:MobileNetV3Small", {"minimalistic": True}),
         ("keras:EfficientNetB0", {}),
-        ("pip:efficientnet_lite0", {}),
+        pytest.param("pip:efficientnet_lite0", {}, marks=pytest.mark.slow),
     ],
 )
 def test_another_size_keeps_options_and_the_weights_of_now(handle, options, rng):
@@ -168,8 +177,8 @@ def test_more_channels_widen_the_kernel_of_now(handle, pixels):
     convolution.kernel.assign(2.0 * convolution.kernel)
     wide = backbone.adjusted(None, 6).model
     np.testing.assert_allclose(
-        wide.predict(np.tile(pixels, 2), verbose=0),
-        backbone.model.predict(pixels, verbose=0),
+        wide(np.tile(pixels, 2)),
+        backbone.model(pixels),
         rtol=2e-3,
         atol=1e-4,
     )

@@ -40,11 +40,28 @@ def ramp(size):
     return (pixels % 256).astype("uint8")[None]
 
 
-@pytest.mark.parametrize("name", PACKAGED)
-def test_features_equal_the_pytorch_implementation(name):
+@pytest.fixture(scope="module")
+def lite0():
+    return build_packaged("efficientnet_lite0")
+
+
+@pytest.fixture(scope="module")
+def small_lite0():
+    return build_packaged("efficientnet_lite0", image_size=(64, 64))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efficientnet_lite0",
+        pytest.param("efficientnet_lite1", marks=pytest.mark.slow),
+        "efficientnet_lite2",
+    ],
+)
+def test_features_equal_the_pytorch_implementation(name, lite0):
     size, largest, total = PYTORCH_FEATURES[name]
-    model = build_packaged(name)
-    features = model.predict(ramp(size), verbose=0)[0]
+    model = lite0 if name == "efficientnet_lite0" else build_packaged(name)
+    features = np.asarray(model(ramp(size)))[0]
     np.testing.assert_allclose(
         features[list(largest)], list(largest.values()), atol=5e-5
     )
@@ -68,23 +85,18 @@ def test_any_image_size_is_resized_to_the_size_of_training():
     assert small.get_layer("top_relu").output.shape == (None, 2, 3, 1280)
 
 
-def test_grey_images_give_the_features_of_repeated_ones():
-    grey = ramp(96)[..., :1]
-    options = {"image_size": (96, 96)}
-    one = build_packaged("efficientnet_lite0", in_channels=1, **options)
-    three = build_packaged("efficientnet_lite0", **options)
+def test_grey_images_give_the_features_of_repeated_ones(small_lite0):
+    grey = ramp(64)[..., :1]
+    one = build_packaged("efficientnet_lite0", in_channels=1, image_size=(64, 64))
     np.testing.assert_allclose(
-        one.predict(grey, verbose=0),
-        three.predict(np.repeat(grey, 3, axis=-1), verbose=0),
-        atol=1e-4,
+        one(grey), small_lite0(np.repeat(grey, 3, axis=-1)), atol=1e-4
     )
 
 
-def test_a_weights_file_gives_the_same_network():
+def test_a_weights_file_gives_the_same_network(lite0):
     path = packaged_weights_path("efficientnet_lite0")
     by_file = build_packaged("efficientnet_lite0", weights=path)
-    by_name = build_packaged("efficientnet_lite0")
-    for one, other in zip(by_file.get_weights(), by_name.get_weights(), strict=True):
+    for one, other in zip(by_file.get_weights(), lite0.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -127,9 +139,7 @@ def test_the_saved_file_loads_with_stock_layers_only(tmp_path):
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
     images = ramp(40)
-    np.testing.assert_allclose(
-        again.predict(images, verbose=0), model.predict(images, verbose=0), atol=1e-6
-    )
+    np.testing.assert_allclose(again(images), model(images), atol=1e-6)
 
 
 def test_weights_of_another_type_are_refused():
@@ -138,19 +148,19 @@ def test_weights_of_another_type_are_refused():
 
 
 @pytest.mark.parametrize("channels", [4, 12])
-def test_more_channels_repeat_and_rescale_the_first_kernel(channels):
-    options = {"image_size": (64, 64)}
-    wide = build_packaged("efficientnet_lite0", in_channels=channels, **options)
-    three = build_packaged("efficientnet_lite0", **options)
-    kernels = [x.get_layer("stem_conv").kernel.numpy() for x in (wide, three)]
+def test_more_channels_repeat_and_rescale_the_first_kernel(channels, small_lite0):
+    wide = build_packaged(
+        "efficientnet_lite0", in_channels=channels, image_size=(64, 64)
+    )
+    kernels = [x.get_layer("stem_conv").kernel.numpy() for x in (wide, small_lite0)]
     colors = np.arange(channels) % 3
     np.testing.assert_allclose(
         kernels[0], kernels[1][:, :, colors] * 3 / channels, rtol=1e-6
     )
     if channels % 3 == 0:
         np.testing.assert_allclose(
-            wide.predict(np.tile(ramp(64), channels // 3), verbose=0),
-            three.predict(ramp(64), verbose=0),
+            wide(np.tile(ramp(64), channels // 3)),
+            small_lite0(ramp(64)),
             atol=1e-4,
         )
 
