@@ -106,14 +106,16 @@ def test_every_epoch_has_an_order_of_its_own(build, images):
         shuffles = True
 
     rows = StoredRows([Entry()], Shuffled(), seed=3, memory=10**6)
-    for _ in range(3):
+    for rows.epoch in range(3):
         batches = list(rows.dataset())
         for inputs, labels in batches:
             (activations,) = inputs.values()
             np.testing.assert_array_equal(activations[:, 0], labels)
         orders.append(np.concatenate([labels for _, labels in batches]))
     again = StoredRows([Entry()], Shuffled(), seed=3, memory=0)
-    repeated = [np.concatenate([y for _, y in again.dataset()]) for _ in range(3)]
+    repeated = []
+    for again.epoch in range(3):
+        repeated.append(np.concatenate([y for _, y in again.dataset()]))
     np.testing.assert_array_equal(repeated, orders)
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), np.arange(26))

@@ -10,6 +10,10 @@ from tftransfer.acceleration.fast_path import FastPath, read_part
 from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
 
 _METHODS = ("fit", "evaluate", "predict")
+_REPLACED = (
+    *("y", "sample_weight", "class_weight", "batch_size", "shuffle"),
+    *("validation_split", "validation_batch_size"),
+)
 _UNSUPPORTED = ("steps_per_epoch", "validation_steps", "steps")
 
 
@@ -144,13 +148,9 @@ class _Methods:
         ) as stored:
             if stored is None:
                 return own(*given.args, **given.kwargs)
-            names = ("y", "sample_weight", "batch_size", "validation_split", "shuffle")
-            for name in (*names, "validation_batch_size"):
+            for name in _REPLACED:
                 values.pop(name, None)
-            values.update(x=stored[0], shuffle=False)
-            if stored[1] is not None:
-                values["validation_data"] = stored[1]
-            return own(**values)
+            return own(**{**values, **stored})
 
     def _evaluate(self, given):
         own, values = self._own["evaluate"], given.arguments
@@ -177,6 +177,10 @@ class _Methods:
 
 
 def _reason_not_to(values):
+    if isinstance(values.get("callbacks"), keras.callbacks.CallbackList):
+        return "callbacks come as a CallbackList"
+    if values.get("class_weight") and values["sample_weight"] is not None:
+        return "both class_weight and sample_weight are given"
     for name in _UNSUPPORTED:
         if values.get(name) is not None:
             return f"{name} is given, and rows are stored for whole epochs"

@@ -88,13 +88,14 @@ def choose_cut(candidates, num_rows, budget, inputs):
     for cuts in reversed(candidates):
         size = row_bytes(cuts[0], inputs) * (num_rows or 0)
         if size <= budget:
-            line = f"{num_rows or 'an unknown number of'} rows of features at "
+            count = f"{num_rows:,}" if num_rows else "an unknown number of"
+            line = f"{count} rows of features at "
             line += f"{cuts[0].name!r} take {format_bytes(size)}"
             return cuts, line if asked is None else f"{line} ({asked})"
         if asked is None:
-            asked = f"at {cuts[0].name!r} they would take {format_bytes(size)}"
+            asked = f"features at {cuts[0].name!r} would take {format_bytes(size)}"
             asked += f", more than the {format_bytes(budget)} allowed"
-    return None, f"the features {asked}; cache_bytes sets the limit"
+    return None, f"{asked}; cache_bytes sets the limit"
 
 
 def row_bytes(cut, inputs):

@@ -39,7 +39,7 @@ def can_run_chunks(model, rows, callbacks, epochs):
     return (
         keras.backend.backend() == "tensorflow"
         and rows.is_in_memory
-        and len(rows.tensors[0][0].shape) == 2  # above vectors, steps are short
+        and len(rows.row_shape) == 1  # above vectors, steps are short
         and rows.num_batches * epochs >= _WORTH
         and not model.run_eagerly
         and model.steps_per_execution == 1
@@ -49,7 +49,7 @@ def can_run_chunks(model, rows, callbacks, epochs):
 
 
 @contextlib.contextmanager
-def training_in_chunks(model, rows, *, sample_weight=None, epochs=1, xla=False):
+def training_in_chunks(model, rows, *, epochs=1, xla=False):
     """Give `model` a training function that runs many steps in one call.
 
     For the time of the context, `fit` on `rows.dataset()` takes the same rows in the
@@ -58,7 +58,6 @@ def training_in_chunks(model, rows, *, sample_weight=None, epochs=1, xla=False):
     Args:
         model: Compiled `keras.Model` inside `resume_above`.
         rows: `StoredRows` in memory.
-        sample_weight: Weights of all rows `(num_rows,)`, or `None`.
         epochs: Number of epochs that will run.
         xla: Whether XLA may compile the steps, if they are many. It must not where a
             layer draws at random: it would draw other numbers.
@@ -66,7 +65,7 @@ def training_in_chunks(model, rows, *, sample_weight=None, epochs=1, xla=False):
     steps_before = model.steps_per_execution
     model.steps_per_execution = min(_STEPS, rows.num_batches)
     xla = xla and rows.num_batches * epochs >= _WORTH_XLA
-    run = _Chunks(model, rows, sample_weight, bool(xla or model.jit_compile))
+    run = _Chunks(model, rows, bool(xla or model.jit_compile))
     model.train_function = run
     try:
         yield
@@ -78,17 +77,17 @@ def training_in_chunks(model, rows, *, sample_weight=None, epochs=1, xla=False):
 class _Chunks:
     """The training function: called by `fit` once for every chunk of steps."""
 
-    def __init__(self, model, rows, sample_weight, xla):
+    def __init__(self, model, rows, xla):
         self._model, self._rows = model, rows
-        self._weight = None if sample_weight is None else tf.constant(sample_weight)
         self._size = model.steps_per_execution
         self._chunks: list = []
+        self._epoch = None
         self._has_run = False
         self._trace(xla)
 
     def __call__(self, iterator):
-        if not self._chunks:
-            self._chunks = self._cut_epoch()
+        if self._epoch != self._rows.epoch:
+            self._chunks, self._epoch = self._cut_epoch(), self._rows.epoch
         chunk = self._chunks.pop()
         try:
             return self._run(*chunk)
@@ -106,8 +105,8 @@ class _Chunks:
 
     def _cut_epoch(self):
         """Chunks of the next epoch, the last one first: `(view, rows of each step)`."""
-        view, order = self._rows.next_epoch()
-        splits = np.cumsum([0, *self._rows.batch_sizes])
+        view, order = self._rows.order()
+        splits = self._rows.splits
         batches = [order[a:b] for a, b in zip(splits[:-1], splits[1:], strict=True)]
         return [
             (int(view), _by_size(batches[start : start + self._size]))
@@ -122,11 +121,7 @@ class _Chunks:
 
     def _run_group(self, view, group):
         def step(index):
-            rows = group[index]
-            data = self._rows.take(view, rows)
-            if self._weight is not None:
-                data = (*data, tf.gather(self._weight, rows))
-            return self._model.train_step(data)
+            return self._model.train_step(self._rows.gather(view, group[index]))
 
         first = step(0)
         if group.shape[0] == 1:

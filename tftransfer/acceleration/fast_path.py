@@ -4,13 +4,12 @@ import contextlib
 import dataclasses
 
 import keras
-import numpy as np
 
 from tftransfer.acceleration.budget import choose_cut, free_memory
 from tftransfer.acceleration.chunks import can_run_chunks, training_in_chunks
 from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
 from tftransfer.acceleration.resuming import resume_above
-from tftransfer.acceleration.rows import StoredRows, pair_rows
+from tftransfer.acceleration.rows import EpochNumber, StoredRows, pair_rows
 from tftransfer.engines.interface import EngineError
 from tftransfer.features.examples import Examples, read_examples
 from tftransfer.features.extraction import Extraction
@@ -78,8 +77,8 @@ class FastPath:
             seed: Whole number, of the order of the rows.
 
         Yields:
-            Datasets for `x` and `validation_data` (`None` where that is to be given as
-            it is), or `None` if nothing is stored; the reason was reported.
+            Arguments of `fit` that replace those for the data, class weights and
+            callbacks; `None` if nothing is stored: the reason was reported.
         """
         with contextlib.ExitStack() as stack:
             stored = self._try(stack, train, validation)
@@ -87,23 +86,26 @@ class FastPath:
                 yield None
                 return
             cut, entries, own_entries = stored
-            rows = self._rows(train, entries, seed)
-            datasets = [_as_dataset(rows, train.epoch), None]
+            rows = self._rows(train, entries, seed, class_weight)
+            given = {
+                "x": _as_dataset(rows, train.epoch),
+                "shuffle": False,
+                "callbacks": [EpochNumber(rows), *callbacks],
+            }
             if own_entries is not None:
-                own = self._rows(validation, own_entries, None)
-                datasets[1] = _as_dataset(own, validation.epoch)
+                own = self._rows(validation, own_entries)
+                given["validation_data"] = _as_dataset(own, validation.epoch)
             if len(rows) == 1 and can_run_chunks(
                 self.model, rows[0], callbacks, epochs
             ):
                 chunks = training_in_chunks(
                     self.model,
                     rows[0],
-                    sample_weight=_sample_weight(rows[0], class_weight),
                     epochs=epochs,
                     xla=not any(is_random(call.operation) for call in cut.calls_above),
                 )
                 stack.enter_context(chunks)
-            yield datasets
+            yield given
 
     @contextlib.contextmanager
     def reading(self, data):
@@ -120,16 +122,16 @@ class FastPath:
             if stored is None:
                 yield None
             else:
-                yield _as_dataset(self._rows(data, stored[1], None), data.epoch)
+                yield _as_dataset(self._rows(data, stored[1]), data.epoch)
 
     def _try(self, stack, train, validation):
         try:
             cuts = self._choose(train, validation)
-            entries = self._extract(stack, cuts[0], train, self.settings)
+            extraction = self._start_extraction(stack, cuts[0])
+            entries = _extract(stack, extraction, train, self.settings.augmented_views)
             own = None
             if validation is not None and not _randomness(validation):
-                settings = dataclasses.replace(self.settings, augmented_views=1)
-                own = self._extract(stack, cuts[0], validation, settings)
+                own = _extract(stack, extraction, validation, 1)
         except CannotStore as reason:
             if self.settings.insists:
                 raise ValueError(
@@ -163,39 +165,42 @@ class FastPath:
         self.say(f"Fast path: {line}.")
         return cuts
 
-    def _extract(self, stack, cut, part, settings):
-        """Return for each of the part's examples a list of entries, one per view."""
+    def _start_extraction(self, stack, cut):
         extraction = Extraction(
             cut,
-            engine=settings.engine,
-            folder=settings.folder,
+            engine=self.settings.engine,
+            folder=self.settings.folder,
             report=self.report,
             dtype=_storage(cut),
-            draws=settings.augmented_views > 1,
         )
         stack.callback(extraction.close)
-        extracted = []
-        for examples in part.examples:
-            views = range(settings.augmented_views)
-            try:
-                entries = [
-                    extraction.run(examples, view=view if len(views) > 1 else None)
-                    for view in views
-                ]
-            except (EngineError, ValueError, OSError) as error:
-                raise CannotStore(f"{error}".rstrip(".")) from error
-            for entry in entries:
-                stack.callback(entry.close)
-            extracted.append(entries)
-        return extracted
+        return extraction
 
-    def _rows(self, part, entries, seed):
+    def _rows(self, part, entries, seed=None, class_weight=None):
+        memory = free_memory() // len(part.examples)
         return [
             StoredRows(
-                views, examples, seed=seed, memory=free_memory() // len(part.examples)
+                views, examples, seed=seed, class_weight=class_weight, memory=memory
             )
             for views, examples in zip(entries, part.examples, strict=True)
         ]
+
+
+def _extract(stack, extraction, part, views):
+    """Return for each of the part's examples a list of entries, one for each view."""
+    extracted = []
+    for examples in part.examples:
+        try:
+            entries = [
+                extraction.run(examples, view=view if views > 1 else None)
+                for view in range(views)
+            ]
+        except (EngineError, ValueError, OSError) as error:
+            raise CannotStore(f"{error}".rstrip(".")) from error
+        for entry in entries:
+            stack.callback(entry.close)
+        extracted.append(entries)
+    return extracted
 
 
 def _as_dataset(rows, epoch):
@@ -231,18 +236,3 @@ def _storage(cut):
     return (
         cut.tensor.dtype if cut.tensor.dtype in ("float16", "bfloat16") else "float32"
     )
-
-
-def _sample_weight(rows, class_weight):
-    """Weights of all rows from those of their classes, as `fit` computes them."""
-    if class_weight is None:
-        return None
-    labels = rows.tensors[0][1].numpy()
-    if labels.ndim > 1:
-        one_hot = labels.shape[-1] > 1
-        labels = labels.argmax(-1) if one_hot else labels.reshape(len(labels))
-    table = np.ones(int(labels.max()) + 1, "float32")
-    for number, weight in class_weight.items():
-        if number < len(table):
-            table[number] = weight
-    return table[labels.astype("int64")]

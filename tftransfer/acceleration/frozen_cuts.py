@@ -61,7 +61,10 @@ def find_frozen_cuts(model, *, allow_random=False):
             break
         if not allow_random and is_random(call.operation):
             end = index
-            obstacle = f"layer {call.operation.name!r} draws at random in training"
+            obstacle = (
+                f"layer {call.operation.name!r} draws at random in training; "
+                "augmented_views=k would store k draws"
+            )
             break
     cuts = [
         cuts

@@ -31,26 +31,16 @@ class Extraction:
         engine: Name of an engine, or `"auto"` for the fastest that is exact enough.
         dtype: `"float32"`, `"float16"` or `"bfloat16"`, of engine and stored rows.
         folder: Folder of the store, `None` for the usual one.
-        draws: Whether layers that draw at random do so, as in training.
         report: Function that takes a line to print, or `None` for silence.
     """
 
     def __init__(
-        self,
-        cut,
-        *,
-        engine="auto",
-        dtype="float32",
-        folder=None,
-        draws=False,
-        report=None,
+        self, cut, *, engine="auto", dtype="float32", folder=None, report=None
     ):
         self.cut, self.dtype, self.folder = cut, dtype, folder
-        self.draws = draws and any(is_random(x.operation) for x in cut.calls_below)
         self.engine, self.report = engine, report
-        self.prefix = None  # never found again: every run draws anew
-        if not self.draws:
-            self.prefix = prefix_key(cut.calls_below, cut.calls_below[-1].outputs[0])
+        output, inputs = self._calls[-1].outputs[0], cut.graph.inputs
+        self.prefix = prefix_key(self._calls, output, inputs)
         self._engine = None
 
     def run(self, examples, *, view=None):
@@ -61,15 +51,18 @@ class Extraction:
 
         Args:
             examples: `Examples`.
-            view: Number of the pass, over examples that differ from pass to pass.
+            view: Number of the pass, where passes differ: layers that draw at random
+                then do so, as in training.
 
         Raises:
             ValueError: If there are no rows, or they differ in shape.
         """
+        if view is not None and any(is_random(x.operation) for x in self._calls):
+            return self._compute(examples, _Drawing(self.cut))
         identity = examples.identity()
-        is_random = examples.randomness is not None
-        if self.prefix is None or (is_random and (view is None or identity is None)):
-            return self._compute(examples, view=view)
+        differs = examples.randomness is not None
+        if self.prefix is None or (differs and (view is None or identity is None)):
+            return self._compute(examples)
         if identity is None:
             found = self._find_content(examples)
             return found or self._compute(examples, hashes=True)
@@ -89,7 +82,13 @@ class Extraction:
         parts = [self.prefix, identity, engine, self.dtype, view]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def _compute(self, examples, *, identity=None, hashes=False, view=None):
+    @property
+    def _calls(self):
+        return self.cut.calls_below
+
+    def _compute(
+        self, examples, engine=None, *, identity=None, hashes=False, view=None
+    ):
         batches = examples.batches()
         first = next(batches, None)
         if first is None:
@@ -97,7 +96,7 @@ class Extraction:
                 "`data` must hold at least one batch. Received: none. Check the path "
                 "or split it was read from."
             )
-        engine = self._choose(first[0], examples.num_rows)
+        engine = engine or self._choose(first[0], examples.num_rows)
         key = self._key(identity, engine.name, view) if identity else None
         if hashes:  # found again by its content, which is known at the end only
             nonce = hashlib.sha256(str(time.time_ns()).encode()).hexdigest()
@@ -113,8 +112,6 @@ class Extraction:
             return self._write(writer, engine, batches, examples, hashes)
 
     def _choose(self, example, num_rows):
-        if self._engine is None and self.draws:
-            self._engine = _Drawing(self.cut)
         if self._engine is None:
             self._engine = choose_engine(
                 lambda x: self.cut.run_below(x, training=False),
@@ -154,7 +151,7 @@ class Extraction:
             initial=skip,
             unit=" rows",
             desc=f"features at {self.cut.name!r}",
-            disable=self.report is None,
+            disable=self.report is None or not _is_watched(),
             file=sys.stdout,
             leave=False,
             mininterval=0.5,
@@ -202,6 +199,11 @@ class Extraction:
         return None
 
 
+def _is_watched():
+    """Whether standard output can redraw a line: a terminal, or a notebook."""
+    return sys.stdout.isatty() or "ipykernel" in sys.modules
+
+
 class _Drawing:
     """Runs the frozen part as training does, with its own random draws."""
 
@@ -215,9 +217,6 @@ class _Drawing:
         for batch in batches:
             drawn = self._cut.run_below(batch, training=True)
             yield keras.ops.convert_to_numpy(drawn)
-
-    def close(self):
-        """Nothing is held."""
 
 
 def _drop_rows(batch, count):

@@ -85,15 +85,12 @@ class _Fit:
 
     def __call__(self, *, seed, **epochs):
         with self._stored(seed, **epochs) as stored, self._quiet_about_length():
-            given = dict(self._given)
+            given = {**self._given, **self._arguments, **epochs}
             if stored is not None:
-                given = {"x": stored[0], "shuffle": False}
-                if self._validation is not None:
-                    own = stored[1]
-                    given["validation_data"] = (
-                        self._validation.source if own is None else own
-                    )
-            return self._model.fit(**given, **self._arguments, **epochs)
+                for name in ("x", "y", "sample_weight", "batch_size", "class_weight"):
+                    given.pop(name, None)
+                given.update(stored)
+            return self._model.fit(**given)
 
     def _stored(self, seed, *, initial_epoch, epochs, callbacks):
         if self._fast_path is None:
