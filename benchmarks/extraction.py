@@ -40,6 +40,7 @@ from tftransfer.engines.building import build_engine, is_installed, measure_erro
 from tftransfer.engines.choosing import choose_engine
 from tftransfer.engines.cores import count_cores
 from tftransfer.engines.frozen_graph import Graphs
+from tftransfer.engines.interface import DTYPES
 from tftransfer.engines.onnx_engine import convert_to_onnx
 from tftransfer.engines.openvino_engine import import_openvino, list_precisions
 
@@ -251,7 +252,7 @@ def quantize(onnx, images):
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, small = (Path(folder, name) for name in "abc")
         plain.write_bytes(onnx)
-        quant_pre_process(plain, prepared)
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         quantize_static(prepared, small, Reader(), per_channel=True)
         return small.read_bytes()
 
@@ -293,11 +294,11 @@ def list_features(images):
     model = tft.load_backbone("pip:efficientnet_lite0").model
     function, batches = freeze(model), cut(images, BATCH)
     example = images[:BATCH]
-    yield "float32", run_engine(build_engine("tensorflow", function, example), batches)
+    features = run_engine(build_engine("tensorflow", function, example), batches)
+    yield "float32", features
     for dtype in ("float16", "bfloat16"):
-        engine = build_engine("tensorflow", function, example, dtype)
-        features = run_engine(engine, batches).astype("float32")
-        yield f"float32, stored as {dtype}", features
+        stored = features.astype(DTYPES[dtype])
+        yield f"float32, stored as {dtype}", stored.astype("float32")
     if is_installed("openvino") and "bfloat16" in list_precisions():
         engine = build_engine("openvino", function, example, "bfloat16")
         yield "bfloat16", run_engine(engine, batches).astype("float32")

@@ -7,9 +7,8 @@ import tensorflow as tf
 from tests.engines.conftest import relative_error, run_all
 from tftransfer.engines import choosing
 from tftransfer.engines.choosing import choose_engine
-from tftransfer.engines.interface import EngineError
+from tftransfer.engines.interface import Engine, EngineError, Finished
 from tftransfer.engines.remembered import FILE
-from tftransfer.engines.tensorflow_graph import TensorFlowEngine
 
 RATES = {"tensorflow": 100.0, "openvino": 300.0, "onnx": 200.0}
 
@@ -27,20 +26,21 @@ def built():
 
 @pytest.fixture
 def machine(monkeypatch, built):
-    """Three engines, all run by TensorFlow, with rates that are given.
+    """Three engines, all run by Keras, with rates that are given.
 
     The dictionary returned is that of the rates. An engine of factor other than 1
     gives wrong values.
     """
     rates, factors = dict(RATES), {}
 
-    class Played(TensorFlowEngine):
+    class Played(Engine):
         def __init__(self, name, graphs, dtype, precision):
-            super().__init__(graphs, dtype)
-            self.name, self.precision = name, precision
+            super().__init__(graphs.example, dtype, precision)
+            self.name, self._graphs = name, graphs
 
-        def compute(self, leaves):
-            return super().compute(leaves) * factors.get(self.name, 1)
+        def _start(self, leaves):
+            output = self._graphs.call_flat(*leaves)
+            return Finished(output.numpy() * factors.get(self.name, 1))
 
     def build(name, graphs, example, dtype, precision="float32"):
         built.append(name)

@@ -98,6 +98,11 @@ def test_a_batch_built_otherwise_is_refused():
         list(build().run([{"ids": np.zeros(1)}]))
 
 
+def test_an_example_without_rows_is_refused():
+    with pytest.raises(ValueError, match=r"Received: example=float32\[0, 1\]"):
+        build(example=np.zeros((0, 1), "float32"))
+
+
 def test_leaves_come_in_the_order_of_the_structure():
     example = {"b": np.zeros((2, 1)), "a": np.zeros((2, 3), "int64")}
     leaves = build(example=example).take_leaves(example)

@@ -34,7 +34,7 @@ from tftransfer.engines.tensorflow_graph import has_gpu
 SHORT_SECONDS = 8.0
 # Work from which on an engine that could be installed is mentioned.
 LONG_SECONDS = 120.0
-CHECKED_ROWS = 16
+CHECKED_ROWS = 8
 VERY_MANY = 1_000_000  # rows, where nobody says
 
 

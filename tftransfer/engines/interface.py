@@ -40,6 +40,11 @@ class Engine:
         self.dtype = dtype
         self.precision = precision
         self._example = keras.tree.map_structure(as_array, example)
+        if any(len(leaf) == 0 for leaf in keras.tree.flatten(self._example)):
+            raise ValueError(
+                "`example` must have a row. "
+                f"Received: example={describe_batch(example)}. Pass a batch of the data."
+            )
 
     def run(self, batches):
         """Compute batch after batch, in order, reading ahead while it computes.

@@ -6,7 +6,7 @@ import keras
 
 from tftransfer.engines.cores import count_cores
 
-RUN_SECONDS = 0.4
+RUN_SECONDS = 0.3
 RUNS = 2
 MOST_BATCHES = 200
 # Share of the cores' time that at least one engine must have had; with less, others
