@@ -108,6 +108,30 @@ class FastPath:
             yield given
 
     @contextlib.contextmanager
+    def rows(self, train, validation=None, class_weight=None):
+        """Store features of one domain, to be read as arrays.
+
+        Args:
+            train: `Part` of one domain.
+            validation: `Part` of one domain, or `None`.
+            class_weight: Dict from class to weight, or `None`.
+
+        Yields:
+            The `Cut` and `StoredRows` of both; `None` for validation data there is
+            not, or whose rows cannot be stored.
+
+        Raises:
+            CannotStore: If nothing can be stored.
+        """
+        if len(train.examples) > 1:
+            raise CannotStore("the data are pairs of two domains")
+        with contextlib.ExitStack() as stack:
+            cut, entries, own_entries = self._store(stack, train, validation)
+            rows = self._rows(train, entries, class_weight=class_weight)
+            own = own_entries and self._rows(validation, own_entries)
+            yield cut, rows[0], own and own[0]
+
+    @contextlib.contextmanager
     def reading(self, data):
         """Replace data of `evaluate` or `predict` by stored rows, in their order.
 
@@ -125,13 +149,9 @@ class FastPath:
                 yield _as_dataset(self._rows(data, stored[1]), data.epoch)
 
     def _try(self, stack, train, validation):
+        """Store as `_store` does, or say why not and return `None`."""
         try:
-            cuts = self._choose(train, validation)
-            extraction = self._start_extraction(stack, cuts[0])
-            entries = _extract(stack, extraction, train, self.settings.augmented_views)
-            own = None
-            if validation is not None and not _randomness(validation):
-                own = _extract(stack, extraction, validation, 1)
+            return self._store(stack, train, validation)
         except CannotStore as reason:
             if self.settings.insists:
                 raise ValueError(
@@ -140,6 +160,14 @@ class FastPath:
                 ) from None
             self.say(f"Fast path not taken: {reason}.")
             return None
+
+    def _store(self, stack, train, validation):
+        cuts = self._choose(train, validation)
+        extraction = self._start_extraction(stack, cuts[0])
+        entries = _extract(stack, extraction, train, self.settings.augmented_views)
+        own = None
+        if validation is not None and not _randomness(validation):
+            own = _extract(stack, extraction, validation, 1)
         stack.enter_context(resume_above(cuts))
         return cuts[-1], entries, own
 

@@ -68,6 +68,13 @@ class StoredRows:
             rows = np.random.Generator(np.random.Philox(key=key)).permutation(rows)
         return np.int64((self.epoch + number) % len(self._views)), rows
 
+    def table(self):
+        """Return all rows of all views: a list of arrays, activations first."""
+        return [
+            np.concatenate([np.asarray(arrays[place]) for arrays in self._views])
+            for place in range(len(self._views[0]))
+        ]
+
     def gather(self, view, rows):
         """Return a batch as the model takes it, from rows in memory.
 

@@ -13,6 +13,7 @@ from tftransfer.training.class_weights import complete_class_weight
 from tftransfer.training.data_checks import check_compiled, check_data
 from tftransfer.training.running import run_stages
 from tftransfer.training.seeding import seed_training
+from tftransfer.training.solving import check_head_solver
 from tftransfer.training.stages import check_own_rate, check_stages, plan_stages
 
 _SHORT_FORM = {  # what `stages` replaces, with the defaults
@@ -39,6 +40,7 @@ def fine_tune(
     cache_bytes=None,
     augmented_views=1,
     engine="auto",
+    head_solver=None,
     seed=None,
     verbose="auto",
 ):
@@ -95,6 +97,10 @@ def fine_tune(
         augmented_views: Where examples or layers below draw at random: how many passes
             to store, which take turns from epoch to epoch. 1 does not store then.
         engine: Engine for the frozen part, see `extract_features`.
+        head_solver: `"lbfgs"` sets a linear head to its optimum at once, in an epoch
+            of its own, wherever nothing else learns in a stage; an L2 regularizer of
+            the layer counts as in `fit`, without one scikit-learn's default does: see
+            `solve_linear_head`. `None` trains it.
         seed: Seed of all random generators and of the model's dropout. Equal weights,
             data and seed give equal weights to the bit on one machine; a shuffled
             dataset has its own seed, and every look into it changes its next order.
@@ -137,6 +143,7 @@ def fine_tune(
     if seed is not None:
         check_whole_number("seed", seed, 0)
     settings = CacheSettings(cache, cache_bytes, augmented_views, engine)
+    check_head_solver(model, head_solver, cache)
     data = read_data("train", train)
     class_weight = complete_class_weight(model, data, class_weight)
     check_data(model, data, several_classes=True)
@@ -155,6 +162,7 @@ def fine_tune(
         flags=flags,
         callbacks=callbacks,
         class_weight=class_weight,
+        head_solver=head_solver,
         fast_path=None if cache is False else FastPath(model, settings, report),
         seed=seed,
         verbose=verbose,

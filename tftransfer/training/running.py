@@ -10,11 +10,22 @@ import numpy as np
 from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.flags import restore_flags
 from tftransfer.freezing.recompiling import own_rate, recompile
+from tftransfer.training.solving import solve_stage, trains_linear_head_only
 from tftransfer.training.stages import CosinePerEpoch, stage_rate
 
 
 def run_stages(
-    model, stages, data, validation, *, flags, callbacks, fast_path, seed, **arguments
+    model,
+    stages,
+    data,
+    validation,
+    *,
+    flags,
+    callbacks,
+    fast_path,
+    head_solver,
+    seed,
+    **arguments,
 ):
     """Train a model through `stages`.
 
@@ -27,6 +38,8 @@ def run_stages(
             keeps the depth of the stage before.
         callbacks: List of Keras callbacks.
         fast_path: `FastPath` of the model, or `None`.
+        head_solver: What solves the stages in which only a linear head learns, or
+            `None`.
         seed: Of the order of stored rows, `None` for any.
         arguments: Further arguments of `fit`: `class_weight` and `verbose`.
 
@@ -53,6 +66,7 @@ def run_stages(
                 *([best.stopper] if best.stopper else []),
             ]
             part = fit(
+                solves=head_solver is not None and trains_linear_head_only(model),
                 initial_epoch=first,
                 epochs=first + stage.epochs,
                 callbacks=watchers,
@@ -83,7 +97,16 @@ class _Fit:
                 validation and validation.part(shuffles=False),
             ]
 
-    def __call__(self, *, seed, **epochs):
+    def __call__(self, *, seed, solves, **epochs):
+        if solves:
+            return solve_stage(
+                self._model,
+                self._fast_path,
+                *self._parts,
+                epoch=epochs["initial_epoch"],
+                callbacks=epochs["callbacks"],
+                **self._arguments,
+            )
         with self._stored(seed, **epochs) as stored, self._quiet_about_length():
             given = {**self._given, **self._arguments, **epochs}
             if stored is not None:

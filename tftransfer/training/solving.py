@@ -1,0 +1,121 @@
+"""A stage that solves a linear head instead of training it."""
+
+import keras
+import numpy as np
+
+from tftransfer.acceleration.fast_path import CannotStore
+from tftransfer.checks import check_choice
+from tftransfer.freezing.blocks import split_model
+from tftransfer.freezing.graph import graph_of
+from tftransfer.tasks import infer_task
+from tftransfer.training.linear_head import solve_linear_head
+
+HEAD_SOLVERS = ("lbfgs",)
+
+
+def check_head_solver(model, head_solver, cache):
+    """Raise `ValueError` unless `head_solver` is `None` or can solve the model's head.
+
+    Args:
+        model: `keras.Model`.
+        head_solver: `None` or one of `HEAD_SOLVERS`.
+        cache: Setting of the fast path, whose stored features are solved on.
+    """
+    if head_solver is None:
+        return
+    check_choice("head_solver", head_solver, HEAD_SOLVERS)
+    if cache is False:
+        raise ValueError(
+            "`cache` must not be False with a head solver, which solves on stored "
+            f"features. Received: cache=False, head_solver={head_solver!r}. Leave "
+            "cache out."
+        )
+    linear_head(model)
+
+
+def linear_head(model):
+    """Return the only layer of the head, a `Dense` without activation.
+
+    Raises:
+        ValueError: If the head is something else.
+    """
+    layers = split_model(graph_of(model))[1]
+    is_linear = (
+        len(layers) == 1
+        and isinstance(layers[0], keras.layers.Dense)
+        and layers[0].activation is keras.activations.linear
+    )
+    if not is_linear:
+        names = [f"{layer.name} ({type(layer).__name__})" for layer in layers]
+        raise ValueError(
+            "`head_solver` must be None unless the head is one linear Dense layer. "
+            f"Received: a head of {', '.join(names) or 'no layer'}. Build the model "
+            'with head="linear", or train the head.'
+        )
+    return layers[0]
+
+
+def trains_linear_head_only(model):
+    """Whether all that learns now is the linear head."""
+    head = {id(variable) for variable in linear_head(model).trainable_variables}
+    return {id(variable) for variable in model.trainable_variables} == head
+
+
+def solve_stage(model, fast_path, train, validation, *, epoch, callbacks, **settings):
+    """Set the head to its optimum on the stored features, as an epoch of its own.
+
+    Args:
+        model: Compiled `keras.Model` of which only the linear head learns.
+        fast_path: `FastPath` of the model.
+        train: `Part`.
+        validation: `Part`, or `None`.
+        epoch: Number of the epoch.
+        callbacks: List of Keras callbacks.
+        settings: `class_weight` and `verbose` of `fit`.
+
+    Returns:
+        `keras.callbacks.History` with one epoch.
+
+    Raises:
+        ValueError: If no features can be stored.
+    """
+    try:
+        with fast_path.rows(train, validation, settings["class_weight"]) as stored:
+            watchers = keras.callbacks.CallbackList(
+                callbacks,
+                add_history=True,
+                add_progbar=settings["verbose"] != 0,
+                model=model,
+                verbose=1 if settings["verbose"] == "auto" else settings["verbose"],
+                epochs=epoch + 1,
+                steps=1,
+            )
+            watchers.on_train_begin()
+            watchers.on_epoch_begin(epoch)
+            logs = _solve(model, stored)
+            watchers.on_epoch_end(epoch, logs)
+            watchers.on_train_end(logs)
+    except CannotStore as reason:
+        raise ValueError(
+            "`head_solver` must be None where no features can be stored. Received: "
+            f"head_solver='lbfgs', but {reason}. Leave it out to train the head."
+        ) from None
+    return model.history
+
+
+def _solve(model, stored):
+    _, rows, own_rows = stored
+    features, labels, *weight = rows.table()
+    solve_linear_head(
+        linear_head(model),
+        np.reshape(features, (len(features), -1)),
+        labels,
+        infer_task(model),
+        sample_weight=weight[0] if weight else None,
+    )
+    settings = {"verbose": 0, "return_dict": True}
+    logs = dict(model.evaluate(rows.dataset(), **settings))
+    if own_rows is not None:
+        own = model.evaluate(own_rows.dataset(), **settings)
+        logs.update({f"val_{name}": value for name, value in own.items()})
+    return logs
