@@ -43,7 +43,7 @@ class Engine:
         if any(len(leaf) == 0 for leaf in keras.tree.flatten(self._example)):
             raise ValueError(
                 "`example` must have a row. "
-                f"Received: example={describe_batch(example)}. Pass a batch of the data."
+                f"Received: example={describe_batch(example)}. Pass rows of the data."
             )
 
     def run(self, batches):
