@@ -347,6 +347,7 @@ def test_other_backends_are_refused(monkeypatch):
         HubLayer("nowhere")
 
 
+@pytest.mark.slow
 def test_training_runs_under_a_distribution_strategy(
     small_module, build_hub_classifier, image_batch
 ):

@@ -139,6 +139,7 @@ def test_weights_alone_travel_between_models(trained, tmp_path, image_batch):
     np.testing.assert_array_equal(clone(image_batch[0]), trained(image_batch[0]))
 
 
+@pytest.mark.slow
 def test_an_exported_model_serves_without_this_package(trained, tmp_path, image_batch):
     trained.export(str(tmp_path / "exported"), verbose=False)
     np.save(tmp_path / "images.npy", image_batch[0])

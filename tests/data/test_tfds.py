@@ -279,6 +279,7 @@ def prepare(shared_data, tmp_path_factory, name):
     return directory
 
 
+@pytest.mark.slow
 @pytest.mark.needs_shared_data
 def test_real_digits_are_those_of_their_source(
     shared_data, tmp_path_factory, no_network
