@@ -1,8 +1,9 @@
-"""`head_solver="lbfgs"`: the optimum of a linear head, without training."""
+"""The optimum of a linear head, without training."""
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import tftransfer as tft
@@ -34,10 +35,11 @@ def build(regularizer=None, hidden=None):
 
 
 def test_it_ends_where_training_ends(data):
-    """A thousand epochs of full batches with the same penalty come close from above."""
+    """A thousand steps on full batches with the same penalty come close."""
     solved, trained = (build(keras.regularizers.L2(0.01)) for _ in range(2))
     history = tft.fine_tune(solved, data, epochs=7, head_solver="lbfgs", verbose=0)
-    trained.fit(*data, batch_size=90, epochs=1000, verbose=0)
+    steps = tf.data.Dataset.from_tensors(data).repeat(1000)
+    trained.fit(steps, shuffle=False, verbose=0)
     for model in (solved, trained):
         model.get_layer("logits").bias.assign_sub(  # two softmax logits share a shift
             np.full(2, np.mean(model.get_layer("logits").bias))
@@ -96,9 +98,7 @@ def test_settings_are_checked(data, settings, message):
 
 
 def test_other_heads_are_refused(data):
-    with pytest.raises(
-        ValueError, match=r"Received: a head of hidden \(Dense\), logits"
-    ):
+    with pytest.raises(ValueError, match=r"a head of hidden \(Dense\), logits"):
         tft.fine_tune(build(hidden=3), data, head_solver="lbfgs")
 
 

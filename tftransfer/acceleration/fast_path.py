@@ -232,7 +232,11 @@ def _extract(stack, extraction, part, views):
 
 
 def _as_dataset(rows, epoch):
-    dataset = rows[0].dataset() if epoch is None else pair_rows(*rows, epoch)
+    if epoch is None:
+        dataset = rows[0].dataset()
+    else:
+        source, target = rows
+        dataset = pair_rows(source, target, epoch)
     dataset.holds_stored_rows = True
     return dataset
 

@@ -50,9 +50,9 @@ class ArrayExamples(Examples):
 
     def __init__(self, arrays, batch_size=None, shuffles=False):
         self.arrays = keras.tree.map_structure(np.asarray, tuple(arrays))
-        self.batch_size = batch_size or BATCH_SIZE
+        self.batch_size = self._size = batch_size or BATCH_SIZE
         self.shuffles = shuffles
-        self.num_rows = len(keras.tree.flatten(self.arrays)[0])
+        self.num_rows = self._length = len(keras.tree.flatten(self.arrays)[0])
         self.rest = self.arrays[1:]
 
     def identity(self):
@@ -61,8 +61,8 @@ class ArrayExamples(Examples):
 
     def batches(self):
         """Yield slices, in order."""
-        for start in range(0, self.num_rows, self.batch_size):
-            rows = slice(start, start + self.batch_size)
+        for start in range(0, self._length, self._size):
+            rows = slice(start, start + self._size)
             x, *rest = keras.tree.map_structure(lambda a, r=rows: a[r], self.arrays)
             yield x, tuple(rest)
 

@@ -144,7 +144,8 @@ class Extraction:
 
     def _write(self, writer, engine, batches, examples, hashes):
         hasher = ContentHasher(ordered=not examples.shuffles) if hashes else None
-        passing, sizes = _Passing(hasher), []
+        passing = _Passing(hasher)
+        sizes: list[int] = []
         skip, started = writer.rows_done, time.perf_counter()
         progress = tqdm(
             total=examples.num_rows,

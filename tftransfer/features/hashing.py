@@ -49,7 +49,7 @@ class ContentHasher:
             ValueError: If the arrays have no common first axis.
             TypeError: If an array holds other Python objects.
         """
-        arrays = []
+        arrays: list = []
         structure = _describe(batch, arrays)
         count = _common_length(arrays)
         columns = [_rows(array, count) for array in arrays]

@@ -1,6 +1,7 @@
 """A model in two parts, cut where one tensor carries everything."""
 
 import dataclasses
+from typing import Any
 
 import keras
 from keras import ops
@@ -30,10 +31,10 @@ class Cut:
     """
 
     name: str
-    tensor: object
+    tensor: Any
     position: int
     graph: Graph
-    model: object
+    model: Any
 
     @property
     def calls_below(self):

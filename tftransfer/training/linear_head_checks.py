@@ -57,7 +57,7 @@ def _read_l2(regularizer):
     l1 = float(getattr(regularizer, "l1", 0.0))
     if type(regularizer) not in kinds or l1:
         told = type(regularizer).__name__
-        settings = getattr(regularizer, "get_config", dict)()
+        settings: dict = getattr(regularizer, "get_config", dict)()
         raise ValueError(
             "`dense` must have kernel_regularizer=None or keras.regularizers.L2(l2). "
             f"Received: dense.kernel_regularizer={told} with {settings}. "
