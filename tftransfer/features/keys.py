@@ -85,7 +85,7 @@ def _needed(calls, output_key):
 def _name_inputs(calls, output_key, inputs):
     """Name the tensors that no call makes by their place among the model's inputs."""
     made = {key for call in calls for key in call.outputs}
-    given = {}
+    given: dict = {}
     for call in _needed(calls, output_key):
         tensors = call.node.arguments.keras_tensors
         for key, tensor in zip(call.inputs, tensors, strict=True):
