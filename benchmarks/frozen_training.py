@@ -98,6 +98,12 @@ class Bench:
         seconds = time.perf_counter() - started
         (entry,) = list_entries(self.folder / "hit").entries
         self.engine = entry.description["engine"]
+        self.is_remembered = (self.folder / "hit" / REMEMBERED).exists()
+        if not self.is_remembered:
+            print(
+                "No choice of an engine was remembered: the work is short, or the "
+                "machine was busy. Each empty store chooses anew."
+            )
         return {"seconds": seconds, "until_training": until}
 
     def rivals(self):
@@ -175,9 +181,8 @@ class Bench:
 
     def _empty_store(self):
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            known = self.folder / "hit" / REMEMBERED
-            if known.exists():
-                shutil.copy(known, folder)
+            if self.is_remembered:
+                shutil.copy(self.folder / "hit" / REMEMBERED, folder)
             self.until_training[EMPTY].append(self.fine_tune(folder))
 
     def _store_hit(self):
@@ -343,6 +348,7 @@ def measure(name, options):
         {"rival": NEW_PROCESS, **summarize(new["seconds"]), "until_training": until}
     )
     told = {"data": name, "images": bench.count, "engine": bench.engine}
+    told["remembered"] = bench.is_remembered
     ours = find(rows, EMPTY)["seconds"]
     rows = [{**told, **row, "times_ours": row["seconds"] / ours} for row in rows]
     return rows, list_checks(name, rows)
