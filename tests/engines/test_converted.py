@@ -23,6 +23,8 @@ class Recording(ConvertedEngine):
         engine = self
 
         class Program:
+            rows_at_once = 8
+
             def start(self, leaves):
                 return Finished(frozen.run(leaves).numpy())
 
@@ -57,6 +59,11 @@ def test_shapes_that_cost_enough_are_converted(lengths, monkeypatch):
     assert len(engine.closed) == len(lengths) - MOST_SHAPES
     engine.close()
     assert len(engine.closed) == len(lengths)
+
+
+def test_small_batches_are_read_further_ahead(lengths):
+    engine = Recording(Graphs(sum_rows, lengths[0]))
+    assert engine.ahead == 8  # 2 rows each, twice the 8 that run at once
 
 
 def test_the_shape_used_last_is_kept(lengths, monkeypatch):

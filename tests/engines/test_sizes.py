@@ -4,7 +4,7 @@ from tftransfer.engines import sizes
 from tftransfer.engines.sizes import SIZES, choose_size
 
 
-def choose(monkeypatch, seconds_of_rows, num_rows=3):
+def choose(monkeypatch, seconds_of_rows, num_rows=3, **options):
     made = []
 
     def make(size):
@@ -14,7 +14,7 @@ def choose(monkeypatch, seconds_of_rows, num_rows=3):
     monkeypatch.setattr(
         sizes, "_time", lambda compute, rows: seconds_of_rows[compute(rows)]
     )
-    size, compute = choose_size(make, [np.zeros((num_rows, 2))])
+    size, compute = choose_size(make, [np.zeros((num_rows, 2))], **options)
     assert compute([np.zeros(7)]) == 7
     return size, made
 
@@ -30,3 +30,10 @@ def test_more_rows_are_taken_while_they_gain(monkeypatch):
 
 def test_slow_functions_are_tried_with_few_rows_only(monkeypatch):
     assert choose(monkeypatch, {4: 3.0}) == (4, [4])
+
+
+def test_every_core_gets_a_piece_of_a_usual_batch(monkeypatch):
+    seconds = {4: 0.01, 16: 0.011, 64: 0.012, 512: 0.013}
+    assert choose(monkeypatch, seconds, 32, parallel=2) == (16, [4, 16])
+    assert choose(monkeypatch, seconds, 32, parallel=16) == (4, [4])
+    assert choose(monkeypatch, seconds, 32, parallel=1) == (16, [4, 16])

@@ -1,6 +1,7 @@
 """What engines have in common that run a converted copy of the graph."""
 
 import collections
+import math
 import time
 
 from tftransfer.engines.frozen_graph import split_at_resizing
@@ -34,7 +35,10 @@ class ConvertedEngine(Engine):
         self._seconds: dict = collections.defaultdict(float)
         self._programs = collections.OrderedDict()
         leaves = self.take_leaves(graphs.example)
-        self._programs[shapes_of(leaves)] = self._convert(leaves)
+        program = self._programs[shapes_of(leaves)] = self._convert(leaves)
+        # Small batches on many cores: enough of them that no core waits.
+        wanted = math.ceil(2 * program.rows_at_once / len(leaves[0]))
+        self.ahead = max(self.ahead, wanted)
 
     def close(self):
         """Let go of the converted graphs."""
@@ -69,7 +73,11 @@ class ConvertedEngine(Engine):
         return Prepared(frozen, program) if frozen.before else program
 
     def _compile(self, frozen, leaves):
-        """Return a program: an object whose `start(leaves)` has a `result()`."""
+        """Return a program.
+
+        It has `rows_at_once`, `start(leaves)`, which returns an object that has a
+        `result()`, and `close()`.
+        """
         raise NotImplementedError
 
 
@@ -84,6 +92,7 @@ class Prepared:
     def __init__(self, frozen, program):
         self._frozen = frozen
         self._program = program
+        self.rows_at_once = program.rows_at_once
 
     def start(self, leaves):
         """Resize the rows, then hand them on."""

@@ -35,6 +35,7 @@ class Engine:
     """
 
     name = ""
+    ahead = AHEAD
 
     def __init__(self, example, dtype, precision):
         self.dtype = dtype
@@ -63,7 +64,7 @@ class Engine:
         try:
             for batch in batches:
                 waiting.append(worker.submit(self._start_any, self.take_leaves(batch)))
-                if len(waiting) > AHEAD:
+                if len(waiting) > self.ahead:
                     yield self._finish(waiting.popleft())
             while waiting:
                 yield self._finish(waiting.popleft())

@@ -122,7 +122,10 @@ class _Program:
         self._names = frozen.inputs
         self._cores = count_cores()
         self._workers = concurrent.futures.ThreadPoolExecutor(self._cores)
-        self._size, _ = choose_size(lambda size: self._compute_on_all, leaves)
+        self._size, _ = choose_size(
+            lambda size: self._compute_on_all, leaves, self._cores
+        )
+        self.rows_at_once = self._size * self._cores
 
     def start(self, leaves):
         """Hand the rows to the threads; return what waits for them."""

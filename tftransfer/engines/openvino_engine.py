@@ -125,8 +125,10 @@ class _Program:
             # Pinned threads wait wherever another process has their core.
             "ENABLE_CPU_PINNING": False,
         }
-        self._size, self._queue = choose_size(self._compile, leaves)
+        cores = count_cores()
+        self._size, self._queue = choose_size(self._compile, leaves, cores)
         self._model = None
+        self.rows_at_once = self._size * cores
 
     def start(self, leaves):
         """Hand the rows to idle requests; return what waits for them."""

@@ -10,7 +10,7 @@ LONGEST_TRIAL = 0.5
 SMALLEST_GAIN = 1.08
 
 
-def choose_size(make, leaves):
+def choose_size(make, leaves, parallel=None):
     """Find the number of rows that is computed fastest per row.
 
     Larger sizes are tried only as long as they gain and the trial stays short.
@@ -18,14 +18,18 @@ def choose_size(make, leaves):
     Args:
         make: Callable from a number of rows to a callable that computes that many rows,
             given as a list of arrays.
-        leaves: List of arrays, rows on the first axis.
+        leaves: List of arrays, rows on the first axis: a batch of the usual size.
+        parallel: How many pieces are computed side by side; none is then made so
+            large that a usual batch leaves one of them with nothing to do. None where
+            pieces come one after another and a short one is as good as any.
 
     Returns:
         Tuple of the number of rows and what `make` returned for it.
     """
     best, best_made, best_rate = 0, None, 0.0
     for size in SIZES:
-        if best and size / best_rate > LONGEST_TRIAL:
+        too_large = parallel and size * parallel > len(leaves[0])
+        if best and (too_large or size / best_rate > LONGEST_TRIAL):
             break
         made = make(size)
         rows = fill_rows([leaf[:size] for leaf in leaves], size)
