@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import random
 import statistics
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ PACKAGES = (
     "jax",
     "scikit-learn",
 )
+SETTLE_SECONDS = 0.05
 
 
 def interleave(functions, repeats=5, warm=1):
@@ -37,12 +39,13 @@ def interleave(functions, repeats=5, warm=1):
         Dictionary from the name to a list of seconds, one for each round.
     """
     seconds = {name: [] for name in functions}
+    order = random.Random(0)
     for number in range(warm + repeats):
-        names = list(functions)
-        # Turned by one each round: nobody always runs after the same rival.
-        shift = number % len(names)
-        for name in names[shift:] + names[:shift]:
+        # Another order each round: nobody always runs after the same rival, whose
+        # threads may still be looking for work.
+        for name in order.sample(list(functions), len(functions)):
             gc.collect()
+            time.sleep(SETTLE_SECONDS)
             started = time.perf_counter()
             functions[name]()
             if number >= warm:
