@@ -23,6 +23,12 @@ def fixed_seed():
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_store(tmp_path_factory):
+    """Keep stored features out of the user's cache; subprocesses inherit the place."""
+    os.environ["TFTRANSFER_CACHE"] = str(tmp_path_factory.mktemp("store"))
+
+
 @pytest.fixture
 def shared_data():
     """Folder of real data; tests that ask for it carry `needs_shared_data`."""

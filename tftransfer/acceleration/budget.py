@@ -3,14 +3,12 @@
 import dataclasses
 
 import numpy as np
-import psutil
 
 from tftransfer.checks import check_choice, check_whole_number
 from tftransfer.store.eviction import available_bytes
 from tftransfer.store.listing import format_bytes
 
 _DISK_SHARE = 0.5  # of what the store may still hold
-_MEMORY_SHARE = 0.4  # of the memory that is free
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +77,8 @@ def choose_cut(candidates, num_rows, budget, inputs):
         candidates: List of tuples of `Cut`, from input to output.
         num_rows: Rows to store, `None` if not known.
         budget: Bytes.
-        inputs: A row of what the model takes, for shapes that the graph leaves open.
+        inputs: Function that gives a row of what the model takes, for shapes that the
+            graph leaves open.
 
     Returns:
         The tuple of `Cut`, or `None`, and one line on what it takes, or why none fits.
@@ -102,13 +101,8 @@ def row_bytes(cut, inputs):
     """Bytes of one row of activations at a cut."""
     shape = cut.tensor.shape[1:]
     if None in shape:
-        shape = cut.run_below(inputs, training=False).shape[1:]
+        shape = cut.run_below(inputs(), training=False).shape[1:]
     return int(np.prod(shape)) * _ITEM_BYTES.get(cut.tensor.dtype, 4)
 
 
 _ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float64": 8}
-
-
-def free_memory():
-    """Bytes of memory that stored rows may take."""
-    return int(_MEMORY_SHARE * psutil.virtual_memory().available)

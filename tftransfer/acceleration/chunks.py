@@ -1,10 +1,12 @@
-"""Many training steps in one call, on rows held in memory.
+"""Many training steps in one call.
 
 A step of a small head costs less than Python and `tf.data` need to hand it a batch. So
 `fit` is given a training function that runs hundreds of the model's own `train_step`
-in one graph and gathers their rows there.
+in one graph. Their rows are loaded together, the next ones while these are trained on,
+so that memory holds two chunks, however many rows there are.
 """
 
+import concurrent.futures
 import contextlib
 
 import keras
@@ -32,13 +34,12 @@ def can_run_chunks(model, rows, callbacks, epochs):
 
     Args:
         model: Compiled `keras.Model`.
-        rows: `StoredRows`.
+        rows: `Rows`.
         callbacks: List of callbacks; one that looks at batches wants each of them.
         epochs: Number of epochs.
     """
     return (
         keras.backend.backend() == "tensorflow"
-        and rows.is_in_memory
         and len(rows.row_shape) == 1  # above vectors, steps are short
         and rows.num_batches * epochs >= _WORTH
         and not model.run_eagerly
@@ -57,7 +58,7 @@ def training_in_chunks(model, rows, *, epochs=1, xla=False):
 
     Args:
         model: Compiled `keras.Model` inside `resume_above`.
-        rows: `StoredRows` in memory.
+        rows: `Rows`.
         epochs: Number of epochs that will run.
         xla: Whether XLA may compile the steps, if they are many. It must not where a
             layer draws at random: it would draw other numbers.
@@ -65,37 +66,40 @@ def training_in_chunks(model, rows, *, epochs=1, xla=False):
     steps_before = model.steps_per_execution
     model.steps_per_execution = min(_STEPS, rows.num_batches)
     xla = xla and rows.num_batches * epochs >= _WORTH_XLA
-    run = _Chunks(model, rows, bool(xla or model.jit_compile))
-    model.train_function = run
-    try:
-        yield
-    finally:
-        model.steps_per_execution = steps_before
-        model.train_function = model.test_function = model.predict_function = None
+    with concurrent.futures.ThreadPoolExecutor(1) as loader:
+        model.train_function = _Chunks(model, rows, loader, bool(xla))
+        try:
+            yield
+        finally:
+            model.steps_per_execution = steps_before
+            model.train_function = None
 
 
 class _Chunks:
     """The training function: called by `fit` once for every chunk of steps."""
 
-    def __init__(self, model, rows, xla):
-        self._model, self._rows = model, rows
+    def __init__(self, model, rows, loader, xla):
+        self._model, self._rows, self._loader = model, rows, loader
         self._size = model.steps_per_execution
-        self._chunks: list = []
         self._epoch = None
+        self._chunks: list = []
         self._has_run = False
         self._trace(xla)
 
     def __call__(self, iterator):
         if self._epoch != self._rows.epoch:
-            self._chunks, self._epoch = self._cut_epoch(), self._rows.epoch
-        chunk = self._chunks.pop()
+            self._epoch = self._rows.epoch
+            self._chunks = self._cut_epoch()
+            self._next = self._loader.submit(self._load_next)
+        chunk = self._next.result()
+        self._next = self._loader.submit(self._load_next)
         try:
-            return self._run(*chunk)
+            return self._run(chunk)
         except tf.errors.OpError:
             if not self._uses_xla or self._has_run:
                 raise
             self._trace(xla=False)  # some loss or metric that XLA cannot compile
-            return self._run(*chunk)
+            return self._run(chunk)
         finally:
             self._has_run = True
 
@@ -104,44 +108,61 @@ class _Chunks:
         self._run = tf.function(self._run_chunk, jit_compile=xla, autograph=False)
 
     def _cut_epoch(self):
-        """Chunks of the next epoch, the last one first: `(view, rows of each step)`."""
+        """Return the chunks of the epoch, the last one first, as `(view, batches)`."""
         view, order = self._rows.order()
-        splits = self._rows.splits
-        batches = [order[a:b] for a, b in zip(splits[:-1], splits[1:], strict=True)]
+        batches = np.split(order, self._rows.splits[1:-1])
+        starts = range(0, len(batches), self._size)
+        chunks = [(view, batches[start : start + self._size]) for start in starts]
+        return chunks[::-1]
+
+    def _load_next(self):
+        """Load the next chunk: for batches of one size after the other, `(s, b, ...)`.
+
+        In nearly all chunks there is one such group; the last batch may be shorter.
+        """
+        if not self._chunks:
+            return None
+        view, batches = self._chunks.pop()
         return [
-            (int(view), _by_size(batches[start : start + self._size]))
-            for start in reversed(range(0, len(batches), self._size))
+            [
+                leaf.reshape(len(group), -1, *leaf.shape[1:])
+                for leaf in self._rows.load(view, np.concatenate(group))
+            ]
+            for group in _group_by_size(batches)
         ]
 
-    def _run_chunk(self, view, groups):
+    def _run_chunk(self, groups):
         logs = None
-        for group in groups:  # batches of one size; all but the last are, as a rule
-            logs = self._run_group(view, group)
+        for leaves in groups:
+            logs = self._run_group(leaves)
         return logs
 
-    def _run_group(self, view, group):
+    def _run_group(self, leaves):
+        count = leaves[0].shape[0]
+
         def step(index):
-            return self._model.train_step(self._rows.gather(view, group[index]))
+            batch = self._rows.pack([leaf[index] for leaf in leaves])
+            return self._model.train_step(batch)
 
         first = step(0)
-        if group.shape[0] == 1:
+        if count == 1:
             return first
         _, logs = tf.while_loop(
-            lambda index, logs: index < group.shape[0],
+            lambda index, logs: index < count,
             lambda index, logs: (index + 1, step(index)),
             (tf.constant(1), first),
         )
         return logs
 
 
-def _by_size(batches):
+def _group_by_size(batches):
     groups: list = []
     for batch in batches:
         if groups and len(groups[-1][-1]) == len(batch):
             groups[-1].append(batch)
         else:
             groups.append([batch])
-    return [tf.constant(np.stack(group)) for group in groups]
+    return groups
 
 
 def _looks_at_batches(callback):

@@ -4,14 +4,20 @@ import contextlib
 import dataclasses
 
 import keras
+import numpy as np
 
-from tftransfer.acceleration.budget import choose_cut, free_memory
+from tftransfer.acceleration.budget import choose_cut
 from tftransfer.acceleration.chunks import can_run_chunks, training_in_chunks
 from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
 from tftransfer.acceleration.resuming import resume_above
-from tftransfer.acceleration.rows import EpochNumber, StoredRows, pair_rows
+from tftransfer.acceleration.rows import (
+    EpochNumber,
+    array_rows,
+    pair_rows,
+    stored_rows,
+)
 from tftransfer.engines.interface import EngineError
-from tftransfer.features.examples import Examples, read_examples
+from tftransfer.features.examples import ArrayExamples, Examples, read_examples
 from tftransfer.features.extraction import Extraction
 from tftransfer.features.frozen_check import check_frozen
 from tftransfer.freezing.parts import is_random
@@ -81,31 +87,51 @@ class FastPath:
             callbacks; `None` if nothing is stored: the reason was reported.
         """
         with contextlib.ExitStack() as stack:
-            stored = self._try(stack, train, validation)
-            if stored is None:
+            settings = {"seed": seed, "class_weight": class_weight}
+            replaced = self._replace(stack, train, validation, settings)
+            if replaced is None:
                 yield None
                 return
-            cut, entries, own_entries = stored
-            rows = self._rows(train, entries, seed, class_weight)
+            rows, own_rows, above = replaced
+            if len(rows) == 1 and can_run_chunks(
+                self.model, rows[0], callbacks, epochs
+            ):
+                xla = not any(map(is_random, above))
+                chunks = training_in_chunks(self.model, rows[0], epochs=epochs, xla=xla)
+                stack.enter_context(chunks)
+            elif not rows[0].is_stored:
+                yield None  # `fit` feeds arrays as well
+                return
             given = {
                 "x": _as_dataset(rows, train.epoch),
                 "shuffle": False,
                 "callbacks": [EpochNumber(rows), *callbacks],
             }
-            if own_entries is not None:
-                own = self._rows(validation, own_entries)
-                given["validation_data"] = _as_dataset(own, validation.epoch)
-            if len(rows) == 1 and can_run_chunks(
-                self.model, rows[0], callbacks, epochs
-            ):
-                chunks = training_in_chunks(
-                    self.model,
-                    rows[0],
-                    epochs=epochs,
-                    xla=not any(is_random(call.operation) for call in cut.calls_above),
-                )
-                stack.enter_context(chunks)
+            if own_rows is not None:
+                given["validation_data"] = _as_dataset(own_rows, validation.epoch)
             yield given
+
+    def _replace(self, stack, train, validation, settings):
+        """Return `Rows` of training and validation, and the layers that run on them."""
+        if self._takes_vectors(train):
+            rows = array_rows(train.examples[0], **settings)
+            return [rows], None, [self.model]
+        stored = self._try(stack, train, validation)
+        if stored is None:
+            return None
+        cut, entries, own_entries = stored
+        own_rows = own_entries and self._rows(validation, own_entries)
+        rows = self._rows(train, entries, **settings)
+        return rows, own_rows, [call.operation for call in cut.calls_above]
+
+    def _takes_vectors(self, part):
+        """Whether nothing is frozen and the data are vectors in memory."""
+        examples = part.examples[0]
+        if not isinstance(examples, ArrayExamples) or self.settings.insists:
+            return False
+        inputs = examples.arrays[0]
+        is_table = isinstance(inputs, np.ndarray) and inputs.ndim == 2
+        return is_table and not find_frozen_cuts(self.model).cuts
 
     @contextlib.contextmanager
     def rows(self, train, validation=None, class_weight=None):
@@ -117,8 +143,8 @@ class FastPath:
             class_weight: Dict from class to weight, or `None`.
 
         Yields:
-            The `Cut` and `StoredRows` of both; `None` for validation data there is
-            not, or whose rows cannot be stored.
+            `Rows` of both; `None` for validation data that are not there, or whose
+            features cannot be stored.
 
         Raises:
             CannotStore: If nothing can be stored.
@@ -127,9 +153,9 @@ class FastPath:
             raise CannotStore("the data are pairs of two domains")
         with contextlib.ExitStack() as stack:
             cut, entries, own_entries = self._store(stack, train, validation)
-            rows = self._rows(train, entries, class_weight=class_weight)
+            (rows,) = self._rows(train, entries, class_weight=class_weight)
             own = own_entries and self._rows(validation, own_entries)
-            yield cut, rows[0], own and own[0]
+            yield rows, own and own[0]
 
     @contextlib.contextmanager
     def reading(self, data):
@@ -169,6 +195,8 @@ class FastPath:
         if validation is not None and not _randomness(validation):
             own = _extract(stack, extraction, validation, 1)
         stack.enter_context(resume_above(cuts))
+        _forget_traces(self.model)  # of another cut with features of the same shape
+        stack.callback(_forget_traces, self.model)
         return cuts[-1], entries, own
 
     def _choose(self, train, validation):
@@ -179,23 +207,21 @@ class FastPath:
         randomness = _randomness(train)
         if randomness and views == 1 and not insists:
             raise CannotStore(f"{randomness}; augmented_views=k would store k passes")
-        first = _first_rows(train)
+        _check_inputs(found.cuts[0][0], train)
         rows = _num_rows(train, views) + _num_rows(validation, 1)
         cuts, line = choose_cut(
-            found.cuts, rows, self.settings.most_bytes, _cut_rows(first, 1)
+            found.cuts, rows, self.settings.most_bytes, lambda: _first_rows(train, 1)
         )
         if cuts is None:
             raise CannotStore(line)
-        if not (insists or views > 1):
-            reason = check_frozen(cuts[0], _cut_rows(first, _CHECKED_ROWS))
-            if reason:
-                raise CannotStore(reason)
         self.say(f"Fast path: {line}.")
         return cuts
 
     def _start_extraction(self, stack, cut):
+        draws = self.settings.insists or self.settings.augmented_views > 1
         extraction = Extraction(
             cut,
+            check=None if draws else lambda batch: _check_frozen(cut, batch),
             engine=self.settings.engine,
             folder=self.settings.folder,
             report=self.report,
@@ -204,12 +230,9 @@ class FastPath:
         stack.callback(extraction.close)
         return extraction
 
-    def _rows(self, part, entries, seed=None, class_weight=None):
-        memory = free_memory() // len(part.examples)
+    def _rows(self, part, entries, **settings):
         return [
-            StoredRows(
-                views, examples, seed=seed, class_weight=class_weight, memory=memory
-            )
+            stored_rows(views, examples, **settings)
             for views, examples in zip(entries, part.examples, strict=True)
         ]
 
@@ -229,6 +252,10 @@ def _extract(stack, extraction, part, views):
             stack.callback(entry.close)
         extracted.append(entries)
     return extracted
+
+
+def _forget_traces(model):
+    model.train_function = model.test_function = model.predict_function = None
 
 
 def _as_dataset(rows, epoch):
@@ -252,15 +279,27 @@ def _num_rows(part, views):
     return views * sum(count or 0 for count in counts)
 
 
-def _first_rows(part):
-    batch = next(part.examples[0].batches(), None)
+def _first_rows(part, count):
+    batch = part.examples[0].first
     if batch is None:
         raise CannotStore("the data are empty")
-    return batch[0]
+    return _cut_rows(batch[0], count)
 
 
 def _cut_rows(batch, count):
     return keras.tree.map_structure(lambda leaf: leaf[:count], batch)
+
+
+def _check_inputs(cut, part):
+    takes, comes = len(cut.graph.inputs), part.examples[0].num_inputs
+    if takes != comes:
+        raise CannotStore(f"the model takes {takes} inputs, an example has {comes}")
+
+
+def _check_frozen(cut, batch):
+    reason = check_frozen(cut, _cut_rows(batch, _CHECKED_ROWS))
+    if reason:
+        raise CannotStore(reason)
 
 
 def _storage(cut):

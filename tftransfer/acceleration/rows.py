@@ -1,6 +1,4 @@
-"""Stored rows as a dataset for `fit`."""
-
-import functools
+"""Rows as a dataset for `fit`, each epoch in its own order."""
 
 import keras
 import numpy as np
@@ -10,38 +8,41 @@ from tftransfer.acceleration.resuming import mark_activations
 from tftransfer.features.extraction import ACTIVATIONS
 
 
-class StoredRows:
-    """Activations, labels and weights from the store, in the order of an epoch.
+class Rows:
+    """Activations, labels and weights, in the order of an epoch.
 
     The order depends on the seed and the number of the epoch alone, not on how many
     iterators were opened: Keras opens more than it uses, and they read ahead.
 
     Args:
-        entries: List of `Entry`, one for each view of the examples: epoch after epoch
-            takes the next one, and after the last the first again.
-        examples: `Examples` they were made from.
-        seed: Whole number, of the order of examples that shuffle; `None` keeps the
-            stored order.
+        views: List of lists of arrays: what the model takes, then the leaves of labels
+            and weights. Epoch after epoch takes the next view, and after the last the
+            first again.
+        batch_sizes: List of the rows in each batch.
+        rest: Structure of labels and weights.
+        seed: Whole number, of the order; `None` keeps that of the arrays.
         class_weight: Dict from class to weight, for labels with a class each.
-        memory: Bytes that may be held in memory.
+        is_stored: Whether the first arrays are activations, not inputs of the model.
 
     Attributes:
         epoch: Number of the epoch, to be set when it begins.
     """
 
-    def __init__(self, entries, examples, *, seed=None, class_weight=None, memory=0):
+    def __init__(
+        self, views, batch_sizes, rest, *, seed=None, class_weight=None, is_stored=True
+    ):
         self.epoch = 0
-        self.num_rows = entries[0].num_rows
-        self.batch_sizes = entries[0].extra["batch_sizes"]
-        self.splits = np.cumsum([0, *self.batch_sizes])
-        self._seed = seed if examples.shuffles else None
-        self._rest = examples.rest if class_weight is None else (*examples.rest, None)
-        self._views = [_arrays_of(entry, examples.rest) for entry in entries]
+        self.num_rows = sum(batch_sizes)
+        self.batch_sizes = batch_sizes
+        self.splits = np.cumsum([0, *batch_sizes])
+        self._seed, self.is_stored = seed, is_stored
+        self._rest, self._views = rest, views
         if class_weight is not None:
-            for arrays in self._views:
-                arrays.append(weigh_rows(np.asarray(arrays[1]), class_weight))
-        size = sum(array.nbytes for arrays in self._views for array in arrays)
-        self.is_in_memory = size <= memory
+            self._rest = (*rest, None)
+            self._views = [
+                [*arrays, weigh_rows(np.asarray(arrays[1]), class_weight)]
+                for arrays in views
+            ]
 
     @property
     def num_batches(self):
@@ -75,14 +76,15 @@ class StoredRows:
             for place in range(len(self._views[0]))
         ]
 
-    def gather(self, view, rows):
-        """Return a batch as the model takes it, from rows in memory.
+    def load(self, view, rows):
+        """Return rows in this order: a list of arrays, as in `views`."""
+        return [array[rows] for array in self._views[view]]
 
-        Args:
-            view: Number of the view, an `int`.
-            rows: int64 tensor.
-        """
-        return self._pack(_gather_all(self._tensors[view], rows))
+    def pack(self, leaves):
+        """Return a batch as the model takes it, from a list as `load` gives it."""
+        first = mark_activations(leaves[0]) if self.is_stored else leaves[0]
+        rest = keras.tree.pack_sequence_as(self._rest, list(leaves[1:]))
+        return (first, *rest) if rest else first
 
     def dataset(self, repeat=False):
         """Return a `tf.data.Dataset` of batches.
@@ -90,8 +92,6 @@ class StoredRows:
         Args:
             repeat: Whether it goes on without end, each pass in another order.
         """
-        if self.is_in_memory:
-            _ = self._tensors  # made now, outside of any graph
         passes = tf.data.Dataset.range(tf.int64.max if repeat else 1)
         batches = passes.flat_map(self._open_pass).map(self._read)
         if not repeat:
@@ -107,40 +107,56 @@ class StoredRows:
         return batches.map(lambda i: (view, rows[splits[i] : splits[i + 1]]))
 
     def _read(self, view, rows):
-        if self.is_in_memory:
-            choices = [
-                functools.partial(_gather_all, tensors, rows)
-                for tensors in self._tensors
-            ]
-            return self._pack(tf.switch_case(tf.cast(view, tf.int32), choices))
         arrays = self._views[0]
         types = [tf.as_dtype(array.dtype) for array in arrays]
-        leaves = tf.numpy_function(self._load, [view, rows], types)
+        leaves = tf.numpy_function(self.load, [view, rows], types)
         shapes = [(None, *array.shape[1:]) for array in arrays]
-        return self._pack(list(map(tf.ensure_shape, leaves, shapes)))
+        return self.pack(list(map(tf.ensure_shape, leaves, shapes)))
 
-    def _load(self, view, rows):
-        return [array[rows] for array in self._views[view]]
 
-    @functools.cached_property
-    def _tensors(self):
-        with tf.init_scope():
-            return [
-                [tf.constant(np.asarray(array)) for array in arrays]
-                for arrays in self._views
-            ]
+def stored_rows(entries, examples, *, seed=None, **settings):
+    """Make `Rows` of what was stored.
 
-    def _pack(self, leaves):
-        marked = mark_activations(leaves[0])
-        rest = keras.tree.pack_sequence_as(self._rest, list(leaves[1:]))
-        return (marked, *rest) if rest else marked
+    Args:
+        entries: List of `Entry`, one for each view.
+        examples: `Examples` they were made from; their order changes only if these
+            shuffle.
+        seed: As of `Rows`.
+        settings: Further arguments of `Rows`.
+    """
+    names = [f"rest_{i}" for i in range(len(keras.tree.flatten(examples.rest)))]
+    views = [
+        [entry.arrays[name] for name in (ACTIVATIONS, *names)] for entry in entries
+    ]
+    sizes = entries[0].extra["batch_sizes"]
+    seed = seed if examples.shuffles else None
+    return Rows(views, sizes, examples.rest, seed=seed, **settings)
+
+
+def array_rows(examples, *, seed, **settings):
+    """Make `Rows` of arrays in memory, which the model takes as they are.
+
+    Args:
+        examples: `ArrayExamples` with one input.
+        seed: As of `Rows`.
+        settings: Further arguments of `Rows`.
+    """
+    arrays = [to_floatx(array) for array in keras.tree.flatten(examples.arrays)]
+    sizes = [len(rows) for rows, _ in examples.batches()]
+    seed = seed if examples.shuffles else None
+    return Rows([arrays], sizes, examples.rest, seed=seed, is_stored=False, **settings)
+
+
+def to_floatx(array):
+    """Return float64 arrays in Keras' usual precision, as `fit` does."""
+    return array.astype(keras.config.floatx()) if array.dtype == "float64" else array
 
 
 class EpochNumber(keras.callbacks.Callback):
-    """Tells stored rows which epoch begins.
+    """Tells rows which epoch begins.
 
     Args:
-        rows: List of `StoredRows`.
+        rows: List of `Rows`.
     """
 
     def __init__(self, rows):
@@ -157,8 +173,8 @@ def pair_rows(source, target, epoch):
     """Pair rows of two domains as `pair_domains` pairs batches.
 
     Args:
-        source: `StoredRows` with labels.
-        target: `StoredRows` without.
+        source: `Rows` with labels.
+        target: `Rows` without.
         epoch: As in `pair_domains`.
 
     Returns:
@@ -190,12 +206,3 @@ def weigh_rows(labels, class_weight):
     for number, weight in class_weight.items():
         weights[labels == number] = weight
     return weights
-
-
-def _gather_all(tensors, rows):
-    return [tf.gather(tensor, rows) for tensor in tensors]
-
-
-def _arrays_of(entry, rest):
-    names = (f"rest_{i}" for i in range(len(keras.tree.flatten(rest))))
-    return [entry.arrays[name] for name in (ACTIVATIONS, *names)]

@@ -115,6 +115,7 @@ def make_dataset(
     unshuffled = _batch(images, decode, preparation, shape, gray=gray)
     set_attributes(
         unshuffled,
+        batch_size=preparation.batch_size,
         class_names=class_names,
         fingerprint=make_fingerprint(identity, preparation),
     )
@@ -126,6 +127,7 @@ def make_dataset(
     augment = preparation.augment
     return set_attributes(
         _batch(images, decode, preparation, shape, augment, gray=gray),
+        batch_size=preparation.batch_size,
         class_names=class_names,
         fingerprint=make_fingerprint(identity, preparation, augment),
         unshuffled=unshuffled,
@@ -134,24 +136,32 @@ def make_dataset(
 
 
 def set_attributes(
-    dataset, *, fingerprint, class_names=None, unshuffled=None, augmented=False
+    dataset,
+    *,
+    fingerprint,
+    batch_size=None,
+    class_names=None,
+    unshuffled=None,
+    augmented=False,
 ):
     """Hang on a dataset what later rooms ask it; `tf.data` keeps none of it in a map.
 
     Args:
         dataset: `tf.data.Dataset`, changed in place.
         fingerprint: `str`, or None where the rows cannot be told from others.
+        batch_size: Rows in a batch, or None where that is not known.
         class_names: List of `str`, or None.
         unshuffled: The dataset with the same rows in their first order and not
             augmented, or None where `dataset` is that itself.
         augmented: Whether images are changed at random.
 
     Returns:
-        `dataset`, with `class_names`, `fingerprint` (where none was hung on it,
-        `tf.data` has a method of that name: ask `vars(dataset)`), `shuffles`,
+        `dataset`, with `batch_size`, `class_names`, `fingerprint` (where none was hung
+        on it, `tf.data` has a method of that name: ask `vars(dataset)`), `shuffles`,
         `augmented` and `unshuffled`.
     """
     dataset.class_names, dataset.fingerprint = class_names, fingerprint
+    dataset.batch_size = batch_size
     dataset.shuffles, dataset.augmented = unshuffled is not None, augmented
     dataset.unshuffled = dataset if unshuffled is None else unshuffled
     return dataset

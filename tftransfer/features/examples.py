@@ -1,5 +1,7 @@
 """What `fit` takes as data, read in a fixed order as NumPy batches."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -19,6 +21,7 @@ class Examples:
         batch_size: Number of rows in a batch, `None` if not known yet.
         num_rows: Number of rows, an upper bound for datasets, `None` if not known.
         rest: Structure of labels and weights of a batch; its leaves mean nothing.
+        num_inputs: Number of tensors the model gets.
         description: Shapes and dtypes of a batch, as a str.
     """
 
@@ -28,6 +31,7 @@ class Examples:
     num_rows: int | None = None
 
     rest: tuple = ()
+    num_inputs = 1
     description = ""
 
     def identity(self):
@@ -37,6 +41,11 @@ class Examples:
     def batches(self):
         """Yield `(x, rest)`: structures of arrays, `rest` a tuple of y and weights."""
         raise NotImplementedError
+
+    @functools.cached_property
+    def first(self):
+        """The first batch, `None` if there is none."""
+        return next(self.batches(), None)
 
 
 class ArrayExamples(Examples):
@@ -54,6 +63,7 @@ class ArrayExamples(Examples):
         self.shuffles = shuffles
         self.num_rows = self._length = len(keras.tree.flatten(self.arrays)[0])
         self.rest = self.arrays[1:]
+        self.num_inputs = len(keras.tree.flatten(self.arrays[0]))
 
     def identity(self):
         """Hash of the content."""
@@ -77,20 +87,24 @@ class DatasetExamples(Examples):
     def __init__(self, dataset):
         self.facts = inspect_dataset(dataset)
         self.shuffles, self.randomness = self.facts.shuffles, self.facts.randomness
+        # `tf.data` has a method of this name.
+        self._fingerprint = vars(dataset).get("fingerprint")
         fixed = getattr(dataset, "unshuffled", None)
         self.dataset = dataset if fixed is None or self.randomness else fixed
         spec = self.dataset.element_spec
         self.rest = spec[1:] if isinstance(spec, tuple) else ()
+        self.num_inputs = _count_leaves(spec)
         self.description = str(spec)
         batches = int(self.dataset.cardinality())
-        self.batch_size = _static_batch(self.dataset)
-        if batches >= 0 and self.batch_size is None:
-            self.batch_size = _first_batch(self.dataset)
-        self.num_rows = batches * self.batch_size if batches >= 0 else None
+        self.batch_size = vars(dataset).get("batch_size") or _static_batch(spec)
+        if batches >= 0 and self.batch_size is None and self.first:
+            self.batch_size = len(keras.tree.flatten(self.first)[0])
+        if batches >= 0:
+            self.num_rows = batches * (self.batch_size or 0)
 
     def identity(self):
-        """What the loader or the chain of steps tells."""
-        return self.facts.identity
+        """Return what the loader tells; an augmented one stands for all its draws."""
+        return self.facts.identity or self._fingerprint
 
     def batches(self):
         """Yield batches as they come."""
@@ -114,6 +128,7 @@ class SequenceExamples(Examples):
         batch = dataset[0]
         self.batch_size = len(keras.tree.flatten(batch)[0])
         self.rest = batch[1:] if isinstance(batch, tuple) else ()
+        self.num_inputs = _count_leaves(batch)
         batches = dataset.num_batches
         self.num_rows = batches and batches * self.batch_size
 
@@ -146,11 +161,11 @@ def _to_numpy(part):
     return part.numpy() if hasattr(part, "numpy") else np.asarray(part)
 
 
-def _static_batch(dataset):
-    shapes = [spec.shape for spec in keras.tree.flatten(dataset.element_spec)]
+def _count_leaves(batch):
+    inputs = batch[0] if isinstance(batch, tuple) else batch
+    return len(keras.tree.flatten(inputs))
+
+
+def _static_batch(spec):
+    shapes = [part.shape for part in keras.tree.flatten(spec)]
     return shapes[0][0] if shapes and shapes[0].rank else None
-
-
-def _first_batch(dataset):
-    batch = next(iter(dataset.take(1)), None)
-    return 1 if batch is None else len(keras.tree.flatten(batch)[0])

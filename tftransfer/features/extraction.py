@@ -2,7 +2,6 @@
 
 import collections
 import hashlib
-import itertools
 import json
 import sys
 import time
@@ -31,17 +30,26 @@ class Extraction:
         engine: Name of an engine, or `"auto"` for the fastest that is exact enough.
         dtype: `"float32"`, `"float16"` or `"bfloat16"`, of engine and stored rows.
         folder: Folder of the store, `None` for the usual one.
+        check: Function called with the first batch before anything is computed; it
+            may raise.
         report: Function that takes a line to print, or `None` for silence.
     """
 
     def __init__(
-        self, cut, *, engine="auto", dtype="float32", folder=None, report=None
+        self,
+        cut,
+        *,
+        engine="auto",
+        dtype="float32",
+        folder=None,
+        check=None,
+        report=None,
     ):
         self.cut, self.dtype, self.folder = cut, dtype, folder
         self.engine, self.report = engine, report
         output, inputs = self._calls[-1].outputs[0], cut.graph.inputs
         self.prefix = prefix_key(self._calls, output, inputs)
-        self._engine = None
+        self._engine, self._check = None, check
 
     def run(self, examples, *, view=None):
         """Return the `Entry` with the rows of `examples`, computed if need be.
@@ -89,14 +97,15 @@ class Extraction:
     def _compute(
         self, examples, engine=None, *, identity=None, hashes=False, view=None
     ):
-        batches = examples.batches()
-        first = next(batches, None)
-        if first is None:
+        if examples.first is None:
             raise ValueError(
                 "`data` must hold at least one batch. Received: none. Check the path "
                 "or split it was read from."
             )
-        engine = engine or self._choose(first[0], examples.num_rows)
+        example = examples.first[0]
+        if self._check is not None:
+            self._check(example)
+        engine = engine or self._choose(example, examples.num_rows)
         key = self._key(identity, engine.name, view) if identity else None
         if hashes:  # found again by its content, which is known at the end only
             nonce = hashlib.sha256(str(time.time_ns()).encode()).hexdigest()
@@ -108,8 +117,7 @@ class Extraction:
         ) as writer:
             if writer.entry is not None:
                 return writer.entry
-            batches = itertools.chain([first], batches)
-            return self._write(writer, engine, batches, examples, hashes)
+            return self._write(writer, engine, examples, hashes)
 
     def _choose(self, example, num_rows):
         if self._engine is None:
@@ -142,7 +150,7 @@ class Extraction:
             "examples": examples.description,
         }
 
-    def _write(self, writer, engine, batches, examples, hashes):
+    def _write(self, writer, engine, examples, hashes):
         hasher = ContentHasher(ordered=not examples.shuffles) if hashes else None
         passing = _Passing(hasher)
         sizes: list[int] = []
@@ -158,7 +166,7 @@ class Extraction:
             mininterval=0.5,
         )
         with progress:
-            for rows in engine.run(passing.inputs(batches, skip, sizes)):
+            for rows in engine.run(passing.inputs(examples.batches(), skip, sizes)):
                 writer.append({ACTIVATIONS: rows, **passing.rest()})
                 progress.update(len(rows))
         content = {"content": hasher.hexdigest()} if hasher else {}

@@ -35,6 +35,7 @@ def _compile_again(model, learning_rate):
         arguments["optimizer"] = renew_optimizer(arguments["optimizer"], learning_rate)
     # The base class: what an overridden `compile` took besides stays on the model.
     keras.Model.compile(model, **arguments, auto_scale_loss=scaled)
+    model.reset_metrics()  # objects that counted before; `evaluate` resets too late
     if model.optimizer is not None and model.trainable_variables:
         # Keras warns when it loads a file saved with an optimizer not built yet.
         model.optimizer.build(model.trainable_variables)

@@ -22,9 +22,9 @@ def run_stages(
     *,
     flags,
     callbacks,
-    fast_path,
-    head_solver,
-    seed,
+    fast_path=None,
+    head_solver=None,
+    seed=None,
     **arguments,
 ):
     """Train a model through `stages`.

@@ -104,7 +104,7 @@ def solve_stage(model, fast_path, train, validation, *, epoch, callbacks, **sett
 
 
 def _solve(model, stored):
-    _, rows, own_rows = stored
+    rows, own_rows = stored
     features, labels, *weight = rows.table()
     solve_linear_head(
         linear_head(model),
