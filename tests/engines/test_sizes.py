@@ -33,7 +33,12 @@ def test_slow_functions_are_tried_with_few_rows_only(monkeypatch):
 
 
 def test_every_core_gets_a_piece_of_a_usual_batch(monkeypatch):
-    seconds = {4: 0.01, 16: 0.011, 64: 0.012, 512: 0.013}
+    seconds = {4: 0.001, 16: 0.0011, 64: 0.0012, 512: 0.0013}
     assert choose(monkeypatch, seconds, 32, parallel=2) == (16, [4, 16])
     assert choose(monkeypatch, seconds, 32, parallel=16) == (4, [4])
     assert choose(monkeypatch, seconds, 32, parallel=1) == (16, [4, 16])
+
+
+def test_a_long_call_on_one_core_is_long_enough(monkeypatch):
+    seconds = {4: 0.006, 16: 0.016}
+    assert choose(monkeypatch, seconds, 32, parallel=2) == (4, [4])

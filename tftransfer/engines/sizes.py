@@ -7,6 +7,8 @@ from tftransfer.engines.interface import fill_rows
 # Few rows fit a processor's caches; many spread the cost of a call.
 SIZES = (4, 16, 64, 512)
 LONGEST_TRIAL = 0.5
+# A call as long as this, on one core, has nothing to gain from more rows.
+LONG_CALL = 0.005
 SMALLEST_GAIN = 1.08
 
 
@@ -28,8 +30,9 @@ def choose_size(make, leaves, parallel=None):
     """
     best, best_made, best_rate = 0, None, 0.0
     for size in SIZES:
-        too_large = parallel and size * parallel > len(leaves[0])
-        if best and (too_large or size / best_rate > LONGEST_TRIAL):
+        if best and size / best_rate > LONGEST_TRIAL:
+            break
+        if best and parallel and size * parallel > len(leaves[0]):
             break
         made = make(size)
         rows = fill_rows([leaf[:size] for leaf in leaves], size)
@@ -41,6 +44,8 @@ def choose_size(make, leaves, parallel=None):
         if best and rate < SMALLEST_GAIN * best_rate:
             break
         best, best_made, best_rate = size, made, rate
+        if parallel and seconds > LONG_CALL:
+            break
     return best, best_made
 
 
