@@ -15,7 +15,6 @@ import tensorflow as tf
 
 _STEPS = 256  # in one call: the progress bar still moves a few times a second
 _WORTH = 500  # steps of a whole `fit` from which a longer trace pays
-_WORTH_XLA = 4000  # and those from which compiling pays
 _BATCH_HOOKS = (
     "on_batch_begin",
     "on_batch_end",
@@ -43,6 +42,7 @@ def can_run_chunks(model, rows, callbacks, epochs):
         and len(rows.row_shape) == 1  # above vectors, steps are short
         and rows.num_batches * epochs >= _WORTH
         and not model.run_eagerly
+        and not model.jit_compile
         and model.steps_per_execution == 1
         and not tf.distribute.has_strategy()
         and not any(map(_looks_at_batches, callbacks))
@@ -50,7 +50,7 @@ def can_run_chunks(model, rows, callbacks, epochs):
 
 
 @contextlib.contextmanager
-def training_in_chunks(model, rows, *, epochs=1, xla=False):
+def training_in_chunks(model, rows):
     """Give `model` a training function that runs many steps in one call.
 
     For the time of the context, `fit` on `rows.dataset()` takes the same rows in the
@@ -59,15 +59,11 @@ def training_in_chunks(model, rows, *, epochs=1, xla=False):
     Args:
         model: Compiled `keras.Model` inside `resume_above`.
         rows: `Rows`.
-        epochs: Number of epochs that will run.
-        xla: Whether XLA may compile the steps, if they are many. It must not where a
-            layer draws at random: it would draw other numbers.
     """
     steps_before = model.steps_per_execution
     model.steps_per_execution = min(_STEPS, rows.num_batches)
-    xla = xla and rows.num_batches * epochs >= _WORTH_XLA
     with concurrent.futures.ThreadPoolExecutor(1) as loader:
-        model.train_function = _Chunks(model, rows, loader, bool(xla))
+        model.train_function = _Chunks(model, rows, loader)
         try:
             yield
         finally:
@@ -78,34 +74,35 @@ def training_in_chunks(model, rows, *, epochs=1, xla=False):
 class _Chunks:
     """The training function: called by `fit` once for every chunk of steps."""
 
-    def __init__(self, model, rows, loader, xla):
+    def __init__(self, model, rows, loader):
         self._model, self._rows, self._loader = model, rows, loader
         self._size = model.steps_per_execution
         self._epoch = None
         self._chunks: list = []
-        self._has_run = False
-        self._trace(xla)
+        self._functions: dict = {}  # one for each size of batches
+        # Logs of a step of the user's own are kept; Keras' are those of the metrics.
+        self._has_own_step = type(model).train_step is not keras.Model.train_step
 
     def __call__(self, iterator):
         if self._epoch != self._rows.epoch:
             self._epoch = self._rows.epoch
             self._chunks = self._cut_epoch()
             self._next = self._loader.submit(self._load_next)
-        chunk = self._next.result()
+        groups = self._next.result()
         self._next = self._loader.submit(self._load_next)
-        try:
-            return self._run(chunk)
-        except tf.errors.OpError:
-            if not self._uses_xla or self._has_run:
-                raise
-            self._trace(xla=False)  # some loss or metric that XLA cannot compile
-            return self._run(chunk)
-        finally:
-            self._has_run = True
+        logs = None
+        for leaves in groups:
+            logs = self._function(leaves)(*leaves)
+        return logs
 
-    def _trace(self, xla):
-        self._uses_xla = xla
-        self._run = tf.function(self._run_chunk, jit_compile=xla, autograph=False)
+    def _function(self, leaves):
+        size = leaves[0].shape[1]
+        if size not in self._functions:
+            signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype) for x in leaves]
+            self._functions[size] = tf.function(
+                self._run_steps, input_signature=signature, autograph=False
+            )
+        return self._functions[size]
 
     def _cut_epoch(self):
         """Return the chunks of the epoch, the last one first, as `(view, batches)`."""
@@ -131,28 +128,19 @@ class _Chunks:
             for group in _group_by_size(batches)
         ]
 
-    def _run_chunk(self, groups):
-        logs = None
-        for leaves in groups:
-            logs = self._run_group(leaves)
-        return logs
-
-    def _run_group(self, leaves):
-        count = leaves[0].shape[0]
-
+    def _run_steps(self, *leaves):
         def step(index):
             batch = self._rows.pack([leaf[index] for leaf in leaves])
             return self._model.train_step(batch)
 
-        first = step(0)
-        if count == 1:
-            return first
-        _, logs = tf.while_loop(
-            lambda index, logs: index < count,
-            lambda index, logs: (index + 1, step(index)),
-            (tf.constant(1), first),
-        )
-        return logs
+        def body(index, logs):
+            made = step(index)
+            return index + 1, made if self._has_own_step else logs
+
+        first = step(0) if self._has_own_step else ()
+        start, count = tf.constant(int(self._has_own_step)), tf.shape(leaves[0])[0]
+        _, logs = tf.while_loop(lambda index, logs: index < count, body, (start, first))
+        return logs if self._has_own_step else self._model.get_metrics_result()
 
 
 def _group_by_size(batches):

@@ -20,7 +20,6 @@ from tftransfer.engines.interface import EngineError
 from tftransfer.features.examples import ArrayExamples, Examples, read_examples
 from tftransfer.features.extraction import Extraction
 from tftransfer.features.frozen_check import check_frozen
-from tftransfer.freezing.parts import is_random
 
 _CHECKED_ROWS = 4
 
@@ -92,13 +91,11 @@ class FastPath:
             if replaced is None:
                 yield None
                 return
-            rows, own_rows, above = replaced
+            rows, own_rows = replaced
             if len(rows) == 1 and can_run_chunks(
                 self.model, rows[0], callbacks, epochs
             ):
-                xla = not any(map(is_random, above))
-                chunks = training_in_chunks(self.model, rows[0], epochs=epochs, xla=xla)
-                stack.enter_context(chunks)
+                stack.enter_context(training_in_chunks(self.model, rows[0]))
             elif not rows[0].is_stored:
                 yield None  # `fit` feeds arrays as well
                 return
@@ -112,17 +109,16 @@ class FastPath:
             yield given
 
     def _replace(self, stack, train, validation, settings):
-        """Return `Rows` of training and validation, and the layers that run on them."""
+        """Return lists of `Rows` of training and of validation, or `None`."""
         if self._takes_vectors(train):
             rows = array_rows(train.examples[0], **settings)
-            return [rows], None, [self.model]
+            return [rows], None
         stored = self._try(stack, train, validation)
         if stored is None:
             return None
-        cut, entries, own_entries = stored
+        entries, own_entries = stored
         own_rows = own_entries and self._rows(validation, own_entries)
-        rows = self._rows(train, entries, **settings)
-        return rows, own_rows, [call.operation for call in cut.calls_above]
+        return self._rows(train, entries, **settings), own_rows
 
     def _takes_vectors(self, part):
         """Whether nothing is frozen and the data are vectors in memory."""
@@ -152,7 +148,7 @@ class FastPath:
         if len(train.examples) > 1:
             raise CannotStore("the data are pairs of two domains")
         with contextlib.ExitStack() as stack:
-            cut, entries, own_entries = self._store(stack, train, validation)
+            entries, own_entries = self._store(stack, train, validation)
             (rows,) = self._rows(train, entries, class_weight=class_weight)
             own = own_entries and self._rows(validation, own_entries)
             yield rows, own and own[0]
@@ -172,7 +168,7 @@ class FastPath:
             if stored is None:
                 yield None
             else:
-                yield _as_dataset(self._rows(data, stored[1]), data.epoch)
+                yield _as_dataset(self._rows(data, stored[0]), data.epoch)
 
     def _try(self, stack, train, validation):
         """Store as `_store` does, or say why not and return `None`."""
@@ -197,7 +193,7 @@ class FastPath:
         stack.enter_context(resume_above(cuts))
         _forget_traces(self.model)  # of another cut with features of the same shape
         stack.callback(_forget_traces, self.model)
-        return cuts[-1], entries, own
+        return entries, own
 
     def _choose(self, train, validation):
         views, insists = self.settings.augmented_views, self.settings.insists
