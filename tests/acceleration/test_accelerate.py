@@ -36,6 +36,7 @@ def test_evaluate_and_predict_give_the_same(twins, images, train, store):
     assert len(list_entries().entries) == 4
 
 
+@pytest.mark.slow
 def test_fit_takes_all_it_takes(twins, images, build):
     plain, fast = twins()
     settings = {
@@ -64,6 +65,7 @@ def test_it_is_undone(twins, images):
     assert "fit" not in vars(fast)
 
 
+@pytest.mark.slow
 def test_freezing_may_change_in_between(twins, images, capsys):
     _, model = twins()
     tft.accelerate(model, engine="tensorflow")
@@ -113,6 +115,7 @@ def test_silent_calls_print_nothing(twins, images, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_a_custom_train_step_runs_on_stored_features(build, train):
     class Doubled(keras.Model):
         def train_step(self, data):
@@ -137,6 +140,7 @@ def test_a_custom_train_step_runs_on_stored_features(build, train):
     assert len(list_entries().entries) == 1
 
 
+@pytest.mark.slow
 def test_text_models_with_several_inputs(build):
     """Token ids and their mask, as KerasHub has them; the encoder is one layer."""
     rng = np.random.default_rng(0)

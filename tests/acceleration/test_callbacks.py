@@ -41,6 +41,7 @@ def test_checkpoints_hold_the_whole_model(fit, images, tmp_path):
     assert np.abs(first.predict(images[0], verbose=0) - expected).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_early_stopping_restores_the_best_weights(fit, build, images):
     stopper = keras.callbacks.EarlyStopping(
         "val_loss", patience=1, restore_best_weights=True
@@ -54,6 +55,7 @@ def test_early_stopping_restores_the_best_weights(fit, build, images):
     np.testing.assert_allclose(loss, min(losses), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_scheduler_sets_the_rate_of_every_epoch(fit):
     scheduler = keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch))
     _, history = fit([scheduler])
@@ -62,6 +64,7 @@ def test_a_scheduler_sets_the_rate_of_every_epoch(fit):
     )
 
 
+@pytest.mark.slow
 def test_tensorboard_writes_both_curves(fit, tmp_path):
     pytest.importorskip("tensorboard")
     fit([keras.callbacks.TensorBoard(tmp_path / "logs")])
@@ -107,6 +110,7 @@ def test_a_callback_may_use_the_model_on_images(fit, build, images):
     np.testing.assert_allclose(seen[5], history.history["val_loss"][1], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_callback_that_counts_batches_gets_each(fit, build, images):
     counts = []
 

@@ -36,11 +36,11 @@ def train(build, images, accelerated, *, hidden=0, dropout=0.0, **settings):
 @pytest.mark.parametrize(
     "settings",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.slow),
         {"batch_size": 3, "epochs": 60},
         {"hidden": 5, "dropout": 0.5},
-        {"class_weight": {0: 0.2, 2: 3.0}},
-        {"sample_weight": np.linspace(0, 2, 26).astype("float32")},
+        pytest.param({"class_weight": {0: 0.2, 2: 3.0}}, marks=pytest.mark.slow),
+        pytest.param({"sample_weight": np.arange(26.0)}, marks=pytest.mark.slow),
     ],
     ids=["plain", "last batch shorter", "dropout", "class weight", "sample weight"],
 )
@@ -57,6 +57,7 @@ def test_chunks_equal_single_steps(build, images, traced, settings):
     assert model.steps_per_execution == 1 and model.train_function is None
 
 
+@pytest.mark.slow
 def test_a_head_alone_runs_on_arrays_in_chunks(traced, rng):
     """Features that somebody computed before, and nothing frozen in the model."""
     features = rng.normal(size=(60, 5))  # float64, as scikit-learn has it

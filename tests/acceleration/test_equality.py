@@ -17,6 +17,7 @@ def test_a_head_with_dropout_draws_the_same_numbers(both, build, train):
     both(lambda: build.model(hidden=6, dropout=0.5), train)
 
 
+@pytest.mark.slow
 def test_open_last_blocks(both, build, train):
     def make():
         model = build.model()
@@ -27,7 +28,13 @@ def test_open_last_blocks(both, build, train):
     assert [block.name for block in tft.describe_trainable(model).blocks][-1:]
 
 
-@pytest.mark.parametrize("policy", ["inference", "frozen", "train"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ("inference", "frozen")),
+        "train",
+    ],
+)
 def test_batch_normalization_above_the_cut(both, build, train, policy):
     stages = [tft.Stage(2, 0.02, trainable_depth=1, batch_norm=policy)]
     settings = {"epochs": 5, "frozen_epochs": 1, "stages": stages}
@@ -37,11 +44,13 @@ def test_batch_normalization_above_the_cut(both, build, train, policy):
     assert (np.abs(statistics - before).max() > 1e-4) == (policy == "train")
 
 
+@pytest.mark.slow
 def test_stages_that_open_more_and_more(both, build, train):
     stages = [tft.Stage(2, 0.05, 0), tft.Stage(1, 0.02, 1), tft.Stage(1, 0.01, 2)]
     both(build.model, train, epochs=5, frozen_epochs=1, stages=stages)
 
 
+@pytest.mark.slow
 def test_class_weights_and_sample_weights(both, build, train, images):
     both(build.model, train, class_weight={0: 5.0, 1: 0.5})
     weights = np.linspace(0.1, 3.0, 26).astype("float32")
@@ -49,6 +58,7 @@ def test_class_weights_and_sample_weights(both, build, train, images):
     both(build.model, weighted)
 
 
+@pytest.mark.slow
 def test_a_nested_model(both, build, train):
     """As the Keras guide builds it."""
 
@@ -76,6 +86,7 @@ def test_a_cut_inside_a_nested_model(both, build, train):
     both(make, train)
 
 
+@pytest.mark.slow
 def test_a_layer_shared_by_the_frozen_part_and_the_head(both, build, train):
     def make():
         base = build.base()
@@ -105,7 +116,7 @@ def test_a_frozen_model_called_twice(both, build, images):
     both(make, tf.data.Dataset.from_tensor_slices((pairs, images[1])).batch(8))
 
 
-@pytest.mark.parametrize("adam", [False, True])
+@pytest.mark.parametrize("adam", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_arrays_in_their_own_order(build, images, capsys, adam):
     """`fit` of an accelerated model, not shuffled, batches of 5."""
     weights = []
@@ -129,7 +140,7 @@ def aligned(alignment):
     return tft.AlignedModel(plain, alignment)
 
 
-@pytest.mark.parametrize("depth", [0, 1])
+@pytest.mark.parametrize("depth", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_paired_domains_are_both_stored(both, build, images, depth, capsys):
     pixels = (images[0] / 255.0).astype("float32")
     source = tf.data.Dataset.from_tensor_slices((pixels, images[1])).batch(8)
@@ -175,6 +186,7 @@ def test_networks_with_many_branches(both, build, name, size, depth):
     both(make, train.batch(6), epochs=2)
 
 
+@pytest.mark.slow
 def test_a_hub_module(both, build, tmp_path, images):
     module = keras.Sequential(
         [keras.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.GlobalMaxPooling2D()]

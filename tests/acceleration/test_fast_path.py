@@ -57,7 +57,9 @@ def _other_label(images):
 @pytest.mark.parametrize(
     "change", [_other_pixel, _other_label, lambda x: (x[0][:25], x[1][:25])]
 )
-@pytest.mark.parametrize("as_dataset", [False, True])
+@pytest.mark.parametrize(
+    "as_dataset", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_other_data_are_never_taken_for_these(told, build, images, change, as_dataset):
     def given(data):
         dataset = tf.data.Dataset.from_tensor_slices(data).batch(8)
@@ -68,6 +70,7 @@ def test_other_data_are_never_taken_for_these(told, build, images, change, as_da
     assert len(told(build.model(), given(images))) == 1
 
 
+@pytest.mark.slow
 def test_another_weight_image_size_or_dtype_is_computed_anew(told, build, train):
     told(build.model(), train)
     model = build.model()
@@ -125,6 +128,7 @@ def test_dropout_in_the_frozen_part_keeps_the_cut_below_it(told, build, train):
     assert "at 'block1_relu'" in lines[0]
 
 
+@pytest.mark.slow
 def test_a_training_batch_normalization_is_not_frozen(told, build, train):
     base = build.base()
     inputs = keras.Input((8, 8, 3))
@@ -138,6 +142,7 @@ def test_a_training_batch_normalization_is_not_frozen(told, build, train):
     )
 
 
+@pytest.mark.slow
 def test_a_layer_that_only_looks_frozen_is_found_out(told, build, train):
     class Sly(layers.Layer):
         """Draws no numbers and has no weights, yet differs in training."""
@@ -237,6 +242,7 @@ def test_views_take_turns(build, images):
     assert abs(loss[0] - loss[1]) > 1e-6
 
 
+@pytest.mark.slow
 def test_views_of_a_random_layer(build, images):
     base = build.base()
     base.trainable = False

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import keras
+import tensorflow as tf
 
 from tftransfer.checks import check_choice
 from tftransfer.features.examples import read_examples
@@ -83,6 +84,8 @@ def extract_features(
     """
     check_choice("dtype", dtype, DTYPES)
     cut = _find_cut(graph_of(getattr(model, "model", model)), layer)
+    if isinstance(dataset, tf.data.Dataset):
+        dataset = vars(dataset).get("unshuffled", dataset)
     examples = read_examples(dataset, batch_size=batch_size)
     extraction = Extraction(
         cut,
