@@ -1,5 +1,7 @@
 """Training on stored features must give what training on images gives."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,8 @@ import tensorflow as tf
 from keras import layers
 
 import tftransfer as tft
+
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def test_a_linear_head(both, build, train, images):
@@ -30,10 +34,7 @@ def test_open_last_blocks(both, build, train):
 
 @pytest.mark.parametrize(
     "policy",
-    [
-        *(pytest.param(x, marks=pytest.mark.slow) for x in ("inference", "frozen")),
-        "train",
-    ],
+    [slow("inference"), slow("frozen"), "train"],
 )
 def test_batch_normalization_above_the_cut(both, build, train, policy):
     stages = [tft.Stage(2, 0.02, trainable_depth=1, batch_norm=policy)]
@@ -116,7 +117,7 @@ def test_a_frozen_model_called_twice(both, build, images):
     both(make, tf.data.Dataset.from_tensor_slices((pairs, images[1])).batch(8))
 
 
-@pytest.mark.parametrize("adam", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("adam", [slow(False), True])
 def test_arrays_in_their_own_order(build, images, capsys, adam):
     """`fit` of an accelerated model, not shuffled, batches of 5."""
     weights = []
@@ -140,7 +141,7 @@ def aligned(alignment):
     return tft.AlignedModel(plain, alignment)
 
 
-@pytest.mark.parametrize("depth", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("depth", [0, slow(1)])
 def test_paired_domains_are_both_stored(both, build, images, depth, capsys):
     pixels = (images[0] / 255.0).astype("float32")
     source = tf.data.Dataset.from_tensor_slices((pixels, images[1])).batch(8)

@@ -1,5 +1,7 @@
 """When features are stored, when not, and what is told."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from keras import layers
 
 import tftransfer as tft
 from tftransfer.store.listing import list_entries
+
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 def train_quietly(model, data, **settings):
@@ -57,9 +61,7 @@ def _other_label(images):
 @pytest.mark.parametrize(
     "change", [_other_pixel, _other_label, lambda x: (x[0][:25], x[1][:25])]
 )
-@pytest.mark.parametrize(
-    "as_dataset", [pytest.param(False, marks=pytest.mark.slow), True]
-)
+@pytest.mark.parametrize("as_dataset", [slow(False), True])
 def test_other_data_are_never_taken_for_these(told, build, images, change, as_dataset):
     def given(data):
         dataset = tf.data.Dataset.from_tensor_slices(data).batch(8)
