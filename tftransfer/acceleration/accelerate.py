@@ -1,6 +1,8 @@
 """Make anybody's model run its frozen part once."""
 
+import functools
 import inspect
+import math
 
 import keras
 import numpy as np
@@ -8,12 +10,18 @@ import numpy as np
 from tftransfer.acceleration.budget import CacheSettings
 from tftransfer.acceleration.fast_path import FastPath, read_part
 from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
+from tftransfer.acceleration.preprocessing import (
+    has_own_fit,
+    preprocess,
+    preprocesses,
+)
 
 _METHODS = ("fit", "evaluate", "predict")
 _REPLACED = (
     *("y", "sample_weight", "class_weight", "batch_size", "shuffle"),
     *("validation_split", "validation_batch_size"),
 )
+_FEW_ROWS = 8
 _UNSUPPORTED = ("steps_per_epoch", "validation_steps", "steps")
 
 
@@ -88,6 +96,9 @@ def accelerate(
             "tft.accelerate(model, False)."
         )
     path = FastPath(model, settings, print if verbose else None)
+    if has_own_fit(model):
+        path.say("Fast path: not possible, the class of the model has its own fit.")
+        return model
     found = find_frozen_cuts(model, allow_random=augmented_views > 1)
     if not found.cuts:
         path.say(f"Fast path: nothing to store as the model is now: {found.obstacle}.")
@@ -99,46 +110,49 @@ class _Methods:
     """The three methods, over those of the model's class."""
 
     def __init__(self, path):
-        self._fast_path = path
-        self._own = {name: getattr(path.model, name) for name in _METHODS}
+        self._fast_path, self._model = path, path.model
+        self._class_methods = {name: getattr(path.model, name) for name in _METHODS}
         self._running = False
 
     def by_name(self):
         return {name: self._wrap(name) for name in _METHODS}
 
     def _wrap(self, name):
-        own, signature = self._own[name], inspect.signature(self._own[name])
+        ordinary = self._class_methods[name]
+        keras_method = functools.partial(getattr(keras.Model, name), self._model)
+        signature = inspect.signature(keras_method)
 
         def method(*args, **kwargs):
             # `fit` calls `evaluate` itself, on rows that are stored already.
             if self._running:
-                return own(*args, **kwargs)
+                return ordinary(*args, **kwargs)
             given = signature.bind(*args, **kwargs)
             given.apply_defaults()
-            if hasattr(given.arguments["x"], "holds_stored_rows"):  # by `fine_tune`
-                return own(*args, **kwargs)
-            self._running = True
+            values = dict(given.arguments)
+            values.pop("kwargs", None)
+            if _runs_as_always(values["x"]):
+                return ordinary(*args, **kwargs)
+            path, self._running = self._path(values), True
             try:
-                return getattr(self, f"_{name}")(given)
+                reason = _reason_not_to(values)
+                if reason is None:
+                    run = getattr(self, f"_{name}")
+                    return run(path, values, keras_method, (args, kwargs))
+                path.say(f"Fast path not taken: {reason}.")
+                return ordinary(*args, **kwargs)
             finally:
                 self._running = False
 
         return method
 
-    def _path(self, given):
+    def _path(self, values):
         path = self._fast_path
-        if given.arguments.get("verbose") == 0:
-            return FastPath(path.model, path.settings, None)
-        return path
+        is_silent = values.get("verbose") == 0
+        return FastPath(path.model, path.settings, None) if is_silent else path
 
-    def _fit(self, given):
-        own, values = self._own["fit"], given.arguments
-        refused = _reason_not_to(values)
-        if refused:
-            self._path(given).say(f"Fast path not taken: {refused}.")
-            return own(*given.args, **given.kwargs)
-        train, validation = _split_fit(values)
-        with self._path(given).training(
+    def _fit(self, path, values, keras_fit, given):
+        train, validation = self._split(values)
+        with path.training(
             train,
             validation,
             epochs=values["epochs"] - values["initial_epoch"],
@@ -147,39 +161,62 @@ class _Methods:
             seed=int(np.random.randint(2**31)),
         ) as stored:
             if stored is None:
-                return own(*given.args, **given.kwargs)
-            for name in _REPLACED:
-                values.pop(name, None)
-            return own(**{**values, **stored})
+                return self._run_class("fit", given)
+            kept = {name: x for name, x in values.items() if name not in _REPLACED}
+            if "validation_data" not in stored and validation is not None:
+                kept["validation_data"] = self._prepared(values["validation_data"])
+            return keras_fit(**{**kept, **stored})
 
-    def _evaluate(self, given):
-        own, values = self._own["evaluate"], given.arguments
-        if _reason_not_to(values):
-            return own(*given.args, **given.kwargs)
+    def _evaluate(self, path, values, keras_evaluate, given):
         data = _join(values["x"], values["y"], values["sample_weight"])
-        part = read_part(data, batch_size=values["batch_size"])
-        with self._path(given).reading(part) as stored:
+        part = self._part(data, values["batch_size"])
+        with path.reading(part) as stored:
             if stored is None:
-                return own(*given.args, **given.kwargs)
-            for name in ("y", "sample_weight", "batch_size", "kwargs"):
-                values.pop(name, None)
-            return own(**{**values, "x": stored})
+                return self._run_class("evaluate", given)
+            kept = {name: x for name, x in values.items() if name not in _REPLACED}
+            return keras_evaluate(**{**kept, "x": stored})
 
-    def _predict(self, given):
-        own, values = self._own["predict"], given.arguments
-        if _reason_not_to(values):
-            return own(*given.args, **given.kwargs)
-        part = read_part(values["x"], batch_size=values["batch_size"])
-        with self._path(given).reading(part) as stored:
+    def _predict(self, path, values, keras_predict, given):
+        part = self._part(values["x"], values["batch_size"])
+        with path.reading(part) as stored:
             if stored is None:
-                return own(*given.args, **given.kwargs)
-            return own(**{**values, "x": stored, "batch_size": None})
+                return self._run_class("predict", given)
+            return keras_predict(**{**values, "x": stored, "batch_size": None})
+
+    def _run_class(self, name, given):
+        args, kwargs = given
+        return self._class_methods[name](*args, **kwargs)
+
+    def _part(self, data, batch_size, shuffles=False):
+        if preprocesses(self._model):
+            return read_part(preprocess(self._model, data, batch_size))
+        return read_part(data, batch_size=batch_size, shuffles=shuffles)
+
+    def _prepared(self, data):
+        return preprocess(self._model, data) if preprocesses(self._model) else data
+
+    def _split(self, values):
+        data = _join(values["x"], values["y"], values["sample_weight"])
+        size, validation = values["batch_size"], values["validation_data"]
+        if values["validation_split"] and validation is None:
+            data, validation = _split_rows(data, values["validation_split"])
+        train = self._part(data, size, shuffles=bool(values["shuffle"]))
+        if validation is None:
+            return train, None
+        own_size = values["validation_batch_size"] or size
+        return train, self._part(_without_none(validation), own_size)
+
+
+def _runs_as_always(x):
+    """Whether rows are stored already, by `fine_tune`, or too few to be worth it."""
+    few = isinstance(x, np.ndarray) and len(x) <= _FEW_ROWS
+    return few or hasattr(x, "holds_stored_rows")
 
 
 def _reason_not_to(values):
     if isinstance(values.get("callbacks"), keras.callbacks.CallbackList):
         return "callbacks come as a CallbackList"
-    if values.get("class_weight") and values["sample_weight"] is not None:
+    if values.get("class_weight") and values.get("sample_weight") is not None:
         return "both class_weight and sample_weight are given"
     for name in _UNSUPPORTED:
         if values.get(name) is not None:
@@ -187,23 +224,15 @@ def _reason_not_to(values):
     return None
 
 
-def _split_fit(values):
-    x, y, weight = values["x"], values["y"], values["sample_weight"]
-    size, validation = values["batch_size"], values["validation_data"]
-    if values["validation_split"] and validation is None:
-        arrays = keras.tree.map_structure(np.asarray, _join(x, y, weight))
-        arrays = arrays if isinstance(arrays, tuple) else (arrays,)
-        num_rows = len(keras.tree.flatten(arrays)[0])
-        end = int(num_rows * (1 - values["validation_split"]))
-        validation = keras.tree.map_structure(lambda a: a[end:], arrays)
-        data = keras.tree.map_structure(lambda a: a[:end], arrays)
-    else:
-        data = _join(x, y, weight)
-    train = read_part(data, batch_size=size, shuffles=bool(values["shuffle"]))
-    if validation is None:
-        return train, None
-    own_size = values["validation_batch_size"] or size
-    return train, read_part(_without_none(validation), batch_size=own_size)
+def _split_rows(data, share):
+    """Split off the last rows of arrays, as `fit` does."""
+    arrays = keras.tree.map_structure(
+        np.asarray, data if isinstance(data, tuple) else (data,)
+    )
+    num_rows = len(keras.tree.flatten(arrays)[0])
+    end = math.floor(num_rows * (1.0 - share))
+    head = keras.tree.map_structure(lambda array: array[:end], arrays)
+    return head, keras.tree.map_structure(lambda array: array[end:], arrays)
 
 
 def _join(x, y, weight):
