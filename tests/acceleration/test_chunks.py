@@ -81,12 +81,28 @@ def test_a_head_alone_runs_on_arrays_in_chunks(traced, rng):
     assert history.history["val_accuracy"][-1] > 0.9
 
 
+def test_hooks_of_batches_are_heard(build, images):
+    """Also those that a `LambdaCallback` has on the instance."""
+    trained, tested = [], []
+    training = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: trained.append(batch)
+    )
+
+    class Testing(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            tested.append(batch)
+
+    train(build, images, True, callbacks=[training])
+    assert trained == [*range(26)] * EPOCHS
+    train(build, images, True, callbacks=[Testing()], validation_data=images)
+    assert len(tested) == 26 * EPOCHS
+
+
 def test_every_epoch_has_an_order_of_its_own(build, images):
     orders = []
 
     class Entry:
         num_rows = 26
-        extra = {"batch_sizes": [8, 8, 8, 2]}
         arrays = {
             "activations": np.arange(26.0, dtype="float32")[:, None],
             "rest_0": np.arange(26),
@@ -95,6 +111,10 @@ def test_every_epoch_has_an_order_of_its_own(build, images):
     class Shuffled:
         rest = (None,)
         shuffles = True
+
+        @staticmethod
+        def batch_sizes(num_rows):
+            return [8, 8, 8, 2]
 
     rows = stored_rows([Entry()], Shuffled(), seed=3)
     for rows.epoch in range(3):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from sklearn.linear_model import LogisticRegression
 
 import tftransfer as tft
 
@@ -72,6 +73,22 @@ def test_later_stages_go_on_from_the_optimum(data, tmp_path):
     np.testing.assert_allclose(
         solved.evaluate(*data, verbose=0)[0], losses[0], rtol=1e-4
     )
+
+
+def test_it_solves_on_what_the_head_takes(data):
+    """Dropout keeps the cut below the activation; the head takes what is above it."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    x = layers.Dense(6, name="block1", trainable=False)(inputs)
+    x = layers.Activation("relu", name="features")(layers.Dropout(0.5)(x))
+    model = keras.Model(inputs, layers.Dense(2, name="logits")(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, metrics=["accuracy"])
+    tft.fine_tune(model, data, head_solver="lbfgs", verbose=0)
+    features = keras.Model(inputs, x).predict(data[0], verbose=0)
+    expected = LogisticRegression(max_iter=1000).fit(features, data[1])
+    found = keras.ops.convert_to_numpy(keras.ops.softmax(model(data[0])))
+    np.testing.assert_allclose(found, expected.predict_proba(features), atol=0.02)
 
 
 def test_class_weights_count(data):

@@ -1,5 +1,6 @@
 """Make anybody's model run its frozen part once."""
 
+import contextlib
 import functools
 import inspect
 import math
@@ -84,10 +85,6 @@ def accelerate(
             "`model` must be a keras.Model. Received: model of type "
             f"{type(model).__name__}. Pass a functional or Sequential model."
         )
-    for name in _METHODS:
-        model.__dict__.pop(name, None)
-    if not enabled:
-        return model
     where = "auto" if cache is True else cache
     settings = CacheSettings(where, cache_bytes, augmented_views, engine)
     if cache is False:
@@ -95,6 +92,10 @@ def accelerate(
             "`cache` must be True or a folder. Received: cache=False. To undo it call "
             "tft.accelerate(model, False)."
         )
+    for name in _METHODS:
+        model.__dict__.pop(name, None)
+    if not enabled:
+        return model
     path = FastPath(model, settings, print if verbose else None)
     if has_own_fit(model):
         path.say("Fast path: not possible, the class of the model has its own fit.")
@@ -130,20 +131,27 @@ class _Methods:
             given.apply_defaults()
             values = dict(given.arguments)
             values.pop("kwargs", None)
-            if _runs_as_always(values["x"]):
-                return ordinary(*args, **kwargs)
-            path, self._running = self._path(values), True
-            try:
+            if hasattr(values["x"], "holds_stored_rows"):  # by `fine_tune`
+                with self._running_here():
+                    return ordinary(*args, **kwargs)
+            path = self._path(values)
+            with self._running_here():
                 reason = _reason_not_to(values)
                 if reason is None:
                     run = getattr(self, f"_{name}")
                     return run(path, values, keras_method, (args, kwargs))
                 path.say(f"Fast path not taken: {reason}.")
                 return ordinary(*args, **kwargs)
-            finally:
-                self._running = False
 
         return method
+
+    @contextlib.contextmanager
+    def _running_here(self):
+        self._running = True
+        try:
+            yield
+        finally:
+            self._running = False
 
     def _path(self, values):
         path = self._fast_path
@@ -151,7 +159,11 @@ class _Methods:
         return FastPath(path.model, path.settings, None) if is_silent else path
 
     def _fit(self, path, values, keras_fit, given):
-        train, validation = self._split(values)
+        try:
+            train, validation, own = self._split(values)
+        except TypeError as error:
+            path.say(f"Fast path not taken: {error}".rstrip(".") + ".")
+            return self._run_class("fit", given)
         with path.training(
             train,
             validation,
@@ -163,25 +175,40 @@ class _Methods:
             if stored is None:
                 return self._run_class("fit", given)
             kept = {name: x for name, x in values.items() if name not in _REPLACED}
-            if "validation_data" not in stored and validation is not None:
-                kept["validation_data"] = self._prepared(values["validation_data"])
+            if own is not None:
+                kept["validation_data"] = own
+                kept["validation_batch_size"] = values["validation_batch_size"]
             return keras_fit(**{**kept, **stored})
 
     def _evaluate(self, path, values, keras_evaluate, given):
         data = _join(values["x"], values["y"], values["sample_weight"])
-        part = self._part(data, values["batch_size"])
-        with path.reading(part) as stored:
+        part = self._try_part(path, data, values["batch_size"])
+        with self._reading(path, part) as stored:
             if stored is None:
                 return self._run_class("evaluate", given)
             kept = {name: x for name, x in values.items() if name not in _REPLACED}
             return keras_evaluate(**{**kept, "x": stored})
 
     def _predict(self, path, values, keras_predict, given):
-        part = self._part(values["x"], values["batch_size"])
-        with path.reading(part) as stored:
+        data = _join(values["x"], None, None)
+        part = self._try_part(path, data, values["batch_size"])
+        with self._reading(path, part) as stored:
             if stored is None:
                 return self._run_class("predict", given)
             return keras_predict(**{**values, "x": stored, "batch_size": None})
+
+    def _try_part(self, path, data, batch_size):
+        try:
+            return self._part(data, batch_size)
+        except TypeError as error:
+            path.say(f"Fast path not taken: {error}".rstrip(".") + ".")
+            return None
+
+    def _reading(self, path, part):
+        num_rows = None if part is None else part.examples[0].num_rows
+        if part is None or (num_rows is not None and num_rows <= _FEW_ROWS):
+            return contextlib.nullcontext()
+        return path.reading(part)
 
     def _run_class(self, name, given):
         args, kwargs = given
@@ -189,11 +216,8 @@ class _Methods:
 
     def _part(self, data, batch_size, shuffles=False):
         if preprocesses(self._model):
-            return read_part(preprocess(self._model, data, batch_size))
+            data = preprocess(self._model, data, batch_size)
         return read_part(data, batch_size=batch_size, shuffles=shuffles)
-
-    def _prepared(self, data):
-        return preprocess(self._model, data) if preprocesses(self._model) else data
 
     def _split(self, values):
         data = _join(values["x"], values["y"], values["sample_weight"])
@@ -202,15 +226,12 @@ class _Methods:
             data, validation = _split_rows(data, values["validation_split"])
         train = self._part(data, size, shuffles=bool(values["shuffle"]))
         if validation is None:
-            return train, None
+            return train, None, None
+        own = _without_none(validation)
+        if preprocesses(self._model):
+            own = preprocess(self._model, own, size)
         own_size = values["validation_batch_size"] or size
-        return train, self._part(_without_none(validation), own_size)
-
-
-def _runs_as_always(x):
-    """Whether rows are stored already, by `fine_tune`, or too few to be worth it."""
-    few = isinstance(x, np.ndarray) and len(x) <= _FEW_ROWS
-    return few or hasattr(x, "holds_stored_rows")
+        return train, read_part(own, batch_size=own_size), own
 
 
 def _reason_not_to(values):
@@ -236,7 +257,9 @@ def _split_rows(data, share):
 
 
 def _join(x, y, weight):
-    return x if y is None else _without_none((x, y, weight))
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return _without_none((x, y, weight))
 
 
 def _without_none(data):

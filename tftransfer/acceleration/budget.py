@@ -87,9 +87,11 @@ def choose_cut(candidates, num_rows, budget, inputs):
     for cuts in reversed(candidates):
         size = row_bytes(cuts[0], inputs) * (num_rows or 0)
         if size <= budget:
-            count = f"{num_rows:,}" if num_rows else "an unknown number of"
-            line = f"{count} rows of features at "
-            line += f"{cuts[0].name!r} take {format_bytes(size)}"
+            line = f"{num_rows:,} rows of features at {cuts[0].name!r} take "
+            line += format_bytes(size)
+            if not num_rows:
+                row = format_bytes(row_bytes(cuts[0], inputs))
+                line = f"features at {cuts[0].name!r} take {row} a row"
             return cuts, line if asked is None else f"{line} ({asked})"
         if asked is None:
             asked = f"features at {cuts[0].name!r} would take {format_bytes(size)}"

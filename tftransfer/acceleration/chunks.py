@@ -20,6 +20,8 @@ _BATCH_HOOKS = (
     "on_batch_end",
     "on_train_batch_begin",
     "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
 )
 _PER_EPOCH = (  # of Keras: asked below whether they look at batches at all
     keras.callbacks.BackupAndRestore,
@@ -44,7 +46,7 @@ def can_run_chunks(model, rows, callbacks, epochs):
         and not model.run_eagerly
         and not model.jit_compile
         and model.steps_per_execution == 1
-        and not tf.distribute.has_strategy()
+        and model.distribute_strategy.num_replicas_in_sync == 1
         and not any(map(_looks_at_batches, callbacks))
     )
 
@@ -59,16 +61,47 @@ def training_in_chunks(model, rows):
     Args:
         model: Compiled `keras.Model` inside `resume_above`.
         rows: `Rows`.
+
+    Yields:
+        A callback that `fit` needs as well.
     """
-    steps_before = model.steps_per_execution
     model.steps_per_execution = min(_STEPS, rows.num_batches)
-    with concurrent.futures.ThreadPoolExecutor(1) as loader:
+    with fresh_traces(model), concurrent.futures.ThreadPoolExecutor(1) as loader:
         model.train_function = _Chunks(model, rows, loader)
         try:
-            yield
+            yield _SingleSteps()
         finally:
-            model.steps_per_execution = steps_before
-            model.train_function = None
+            model.steps_per_execution = 1
+
+
+@contextlib.contextmanager
+def fresh_traces(model):
+    """Let a model trace its functions anew inside, and give it back those it had.
+
+    A trace knows the shape of what it was made for, not the cut, nor the number of
+    steps in one execution.
+    """
+    names = ("train_function", "test_function", "predict_function")
+    before = {name: getattr(model, name) for name in names}
+    for name in names:
+        setattr(model, name, None)
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            setattr(model, name, function)
+
+
+class _SingleSteps(keras.callbacks.Callback):
+    """Ends many steps per execution for all but the training that has begun.
+
+    `fit` has read the number for its own iterator; evaluation inside it, and callbacks
+    that predict, go step by step.
+    """
+
+    def on_train_begin(self, logs=None):
+        """Set the number back."""
+        self.model.steps_per_execution = 1
 
 
 class _Chunks:
@@ -80,8 +113,6 @@ class _Chunks:
         self._epoch = None
         self._chunks: list = []
         self._functions: dict = {}  # one for each size of batches
-        # Logs of a step of the user's own are kept; Keras' are those of the metrics.
-        self._has_own_step = type(model).train_step is not keras.Model.train_step
 
     def __call__(self, iterator):
         if self._epoch != self._rows.epoch:
@@ -131,16 +162,12 @@ class _Chunks:
     def _run_steps(self, *leaves):
         def step(index):
             batch = self._rows.pack([leaf[index] for leaf in leaves])
-            return self._model.train_step(batch)
+            self._model.train_step(batch)
+            return index + 1
 
-        def body(index, logs):
-            made = step(index)
-            return index + 1, made if self._has_own_step else logs
-
-        first = step(0) if self._has_own_step else ()
-        start, count = tf.constant(int(self._has_own_step)), tf.shape(leaves[0])[0]
-        _, logs = tf.while_loop(lambda index, logs: index < count, body, (start, first))
-        return logs if self._has_own_step else self._model.get_metrics_result()
+        count = tf.shape(leaves[0])[0]
+        tf.while_loop(lambda index: index < count, step, (tf.constant(0),))
+        return self._model.get_metrics_result()
 
 
 def _group_by_size(batches):
@@ -157,7 +184,9 @@ def _looks_at_batches(callback):
     if isinstance(callback, _PER_EPOCH):
         frequency = getattr(callback, "update_freq", getattr(callback, "save_freq", 0))
         return frequency != "epoch" or bool(getattr(callback, "_should_trace", False))
+    # A `LambdaCallback` has its functions on the instance.
     return any(
-        getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name)
+        getattr(getattr(callback, name), "__func__", None)
+        is not getattr(keras.callbacks.Callback, name)
         for name in _BATCH_HOOKS
     )

@@ -7,7 +7,11 @@ import keras
 import numpy as np
 
 from tftransfer.acceleration.budget import choose_cut
-from tftransfer.acceleration.chunks import can_run_chunks, training_in_chunks
+from tftransfer.acceleration.chunks import (
+    can_run_chunks,
+    fresh_traces,
+    training_in_chunks,
+)
 from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
 from tftransfer.acceleration.resuming import resume_above
 from tftransfer.acceleration.rows import (
@@ -19,7 +23,7 @@ from tftransfer.acceleration.rows import (
 from tftransfer.engines.interface import EngineError
 from tftransfer.features.examples import ArrayExamples, Examples, read_examples
 from tftransfer.features.extraction import Extraction
-from tftransfer.features.frozen_check import check_frozen
+from tftransfer.features.frozen_check import check_frozen, check_parts
 
 _CHECKED_ROWS = 4
 
@@ -87,22 +91,29 @@ class FastPath:
         """
         with contextlib.ExitStack() as stack:
             settings = {"seed": seed, "class_weight": class_weight}
+            labels = keras.tree.flatten(train.examples[0].rest)
+            if class_weight and len(labels) != 1:
+                self.say("Fast path not taken: class weights need one output.")
+                yield None
+                return
             replaced = self._replace(stack, train, validation, settings)
             if replaced is None:
                 yield None
                 return
             rows, own_rows = replaced
+            watchers = [EpochNumber(rows)]
             if len(rows) == 1 and can_run_chunks(
                 self.model, rows[0], callbacks, epochs
             ):
-                stack.enter_context(training_in_chunks(self.model, rows[0]))
+                chunks = training_in_chunks(self.model, rows[0])
+                watchers.append(stack.enter_context(chunks))
             elif not rows[0].is_stored:
                 yield None  # `fit` feeds arrays as well
                 return
             given = {
                 "x": _as_dataset(rows, train.epoch),
                 "shuffle": False,
-                "callbacks": [EpochNumber(rows), *callbacks],
+                "callbacks": [*watchers, *callbacks],
             }
             if own_rows is not None:
                 given["validation_data"] = _as_dataset(own_rows, validation.epoch)
@@ -116,7 +127,7 @@ class FastPath:
         stored = self._try(stack, train, validation)
         if stored is None:
             return None
-        entries, own_entries = stored
+        entries, own_entries, _ = stored
         own_rows = own_entries and self._rows(validation, own_entries)
         return self._rows(train, entries, **settings), own_rows
 
@@ -139,8 +150,8 @@ class FastPath:
             class_weight: Dict from class to weight, or `None`.
 
         Yields:
-            `Rows` of both; `None` for validation data that are not there, or whose
-            features cannot be stored.
+            `Rows` of both, and the `Cut`; `None` for validation data that are not
+            there, or whose features cannot be stored.
 
         Raises:
             CannotStore: If nothing can be stored.
@@ -148,10 +159,10 @@ class FastPath:
         if len(train.examples) > 1:
             raise CannotStore("the data are pairs of two domains")
         with contextlib.ExitStack() as stack:
-            entries, own_entries = self._store(stack, train, validation)
+            entries, own_entries, cut = self._store(stack, train, validation)
             (rows,) = self._rows(train, entries, class_weight=class_weight)
             own = own_entries and self._rows(validation, own_entries)
-            yield rows, own and own[0]
+            yield rows, own and own[0], cut
 
     @contextlib.contextmanager
     def reading(self, data):
@@ -164,7 +175,10 @@ class FastPath:
             A dataset, or `None` if nothing is stored; the reason was reported.
         """
         with contextlib.ExitStack() as stack:
-            stored = self._try(stack, data, None)
+            # Passes at random are for training only.
+            settings = dataclasses.replace(self.settings, augmented_views=1)
+            once = FastPath(self.model, settings, self.report)
+            stored = once._try(stack, data, None)
             if stored is None:
                 yield None
             else:
@@ -184,19 +198,26 @@ class FastPath:
             return None
 
     def _store(self, stack, train, validation):
-        cuts = self._choose(train, validation)
-        extraction = self._start_extraction(stack, cuts[0])
-        entries = _extract(stack, extraction, train, self.settings.augmented_views)
+        views = self.settings.augmented_views if self._differs(train) else 1
+        cuts = self._choose(train, validation, views)
+        extraction = self._start_extraction(stack, cuts, views)
+        entries = _extract(stack, extraction, train, views)
         own = None
         if validation is not None and not _randomness(validation):
             own = _extract(stack, extraction, validation, 1)
         stack.enter_context(resume_above(cuts))
-        _forget_traces(self.model)  # of another cut with features of the same shape
-        stack.callback(_forget_traces, self.model)
-        return entries, own
+        stack.enter_context(fresh_traces(self.model))
+        return entries, own, cuts[-1]
 
-    def _choose(self, train, validation):
-        views, insists = self.settings.augmented_views, self.settings.insists
+    def _differs(self, part):
+        """Whether examples, or layers in the frozen part, differ from pass to pass."""
+        if _randomness(part) is not None:
+            return True
+        steady = find_frozen_cuts(self.model).cuts
+        return steady != find_frozen_cuts(self.model, allow_random=True).cuts
+
+    def _choose(self, train, validation, views):
+        insists = self.settings.insists
         found = find_frozen_cuts(self.model, allow_random=insists or views > 1)
         if not found.cuts:
             raise CannotStore(found.obstacle)
@@ -213,23 +234,37 @@ class FastPath:
         self.say(f"Fast path: {line}.")
         return cuts
 
-    def _start_extraction(self, stack, cut):
-        draws = self.settings.insists or self.settings.augmented_views > 1
+    def _start_extraction(self, stack, cuts, views):
+        draws = self.settings.insists or views > 1
+
+        def check(batch):
+            rows = _cut_rows(batch, _CHECKED_ROWS)
+            reason = check_frozen(cuts[0], rows, draws=draws) or check_parts(
+                cuts[-1], rows
+            )
+            if reason:
+                raise CannotStore(reason)
+
         extraction = Extraction(
-            cut,
-            check=None if draws else lambda batch: _check_frozen(cut, batch),
+            cuts[0],
+            check=check,
             engine=self.settings.engine,
             folder=self.settings.folder,
             report=self.report,
-            dtype=_storage(cut),
+            dtype=_storage(cuts[0]),
+            most_bytes=self.settings.most_bytes,
         )
         stack.callback(extraction.close)
         return extraction
 
-    def _rows(self, part, entries, **settings):
+    def _rows(self, part, entries, *, seed=None, class_weight=None):
+        # Of two domains the first one has the labels.
+        weights = [class_weight] + [None] * (len(part.examples) - 1)
         return [
-            stored_rows(views, examples, **settings)
-            for views, examples in zip(entries, part.examples, strict=True)
+            stored_rows(views, examples, seed=seed, class_weight=weight)
+            for views, examples, weight in zip(
+                entries, part.examples, weights, strict=True
+            )
         ]
 
 
@@ -242,16 +277,12 @@ def _extract(stack, extraction, part, views):
                 extraction.run(examples, view=view if views > 1 else None)
                 for view in range(views)
             ]
-        except (EngineError, ValueError, OSError) as error:
+        except (EngineError, TypeError, ValueError, OSError) as error:
             raise CannotStore(f"{error}".rstrip(".")) from error
         for entry in entries:
             stack.callback(entry.close)
         extracted.append(entries)
     return extracted
-
-
-def _forget_traces(model):
-    model.train_function = model.test_function = model.predict_function = None
 
 
 def _as_dataset(rows, epoch):
@@ -290,12 +321,6 @@ def _check_inputs(cut, part):
     takes, comes = len(cut.graph.inputs), part.examples[0].num_inputs
     if takes != comes:
         raise CannotStore(f"the model takes {takes} inputs, an example has {comes}")
-
-
-def _check_frozen(cut, batch):
-    reason = check_frozen(cut, _cut_rows(batch, _CHECKED_ROWS))
-    if reason:
-        raise CannotStore(reason)
 
 
 def _storage(cut):

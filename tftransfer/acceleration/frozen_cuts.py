@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from tftransfer.freezing.graph import has_graph, read_graph
+from tftransfer.freezing.graph import has_graph, has_plain_call, read_graph
 from tftransfer.freezing.parts import is_random, single_tensor_cuts
 
 
@@ -52,6 +52,11 @@ def find_frozen_cuts(model, *, allow_random=False):
     entries = entry_models(model)
     if not entries:
         return FrozenCuts([], "the model is not functional, so it cannot be cut")
+    own = _overridden(model)
+    if own:
+        return FrozenCuts([], f"the model has its own {own}, which may use the inputs")
+    if not all(map(has_plain_call, entries)):
+        return FrozenCuts([], "the model has its own call")
     calls = read_graph(entries[0]).calls
     learning = {id(variable) for variable in model.trainable_variables}
     end, obstacle = len(calls), None
@@ -74,6 +79,15 @@ def find_frozen_cuts(model, *, allow_random=False):
     if not cuts and obstacle is None:
         obstacle = "nothing with weights is frozen below the first layer that learns"
     return FrozenCuts(cuts, obstacle)
+
+
+def _overridden(model):
+    """Name of the first step that the model's class has of its own, or `None`."""
+    steps = ("train_step", "test_step", "predict_step", "compute_loss")
+    for name in (*steps, "compute_metrics"):
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            return name
+    return None
 
 
 def _common_cuts(entries):

@@ -42,12 +42,14 @@ def _resuming(cut):
 
     # On the instance and past Keras' own setter: the class and what is saved stay.
     changes = {"call": resuming_call, "_assert_input_compatibility": resuming_check}
+    before = {name: vars(model)[name] for name in changes if name in vars(model)}
     model.__dict__.update(changes)
     try:
         yield
     finally:
         for name in changes:
             model.__dict__.pop(name)
+        model.__dict__.update(before)
 
 
 def _is_marked(inputs):

@@ -128,7 +128,7 @@ def stored_rows(entries, examples, *, seed=None, **settings):
     views = [
         [entry.arrays[name] for name in (ACTIVATIONS, *names)] for entry in entries
     ]
-    sizes = entries[0].extra["batch_sizes"]
+    sizes = examples.batch_sizes(entries[0].num_rows)
     seed = seed if examples.shuffles else None
     return Rows(views, sizes, examples.rest, seed=seed, **settings)
 
@@ -141,15 +141,10 @@ def array_rows(examples, *, seed, **settings):
         seed: As of `Rows`.
         settings: Further arguments of `Rows`.
     """
-    arrays = [to_floatx(array) for array in keras.tree.flatten(examples.arrays)]
-    sizes = [len(rows) for rows, _ in examples.batches()]
+    arrays = keras.tree.flatten(examples.arrays)
+    sizes = examples.batch_sizes(len(arrays[0]))
     seed = seed if examples.shuffles else None
     return Rows([arrays], sizes, examples.rest, seed=seed, is_stored=False, **settings)
-
-
-def to_floatx(array):
-    """Return float64 arrays in Keras' usual precision, as `fit` does."""
-    return array.astype(keras.config.floatx()) if array.dtype == "float64" else array
 
 
 class EpochNumber(keras.callbacks.Callback):
@@ -185,7 +180,9 @@ def pair_rows(source, target, epoch):
         source.dataset(repeat=not source_leads), target.dataset(repeat=source_leads)
     )
     leader = source if source_leads else target
-    pairs = pairs.map(lambda labeled, other: ((labeled[0], other), labeled[1]))
+    pairs = pairs.map(
+        lambda labeled, other: ((labeled[0], other), *labeled[1:])  # y, weights
+    )
     size = tf.data.experimental.assert_cardinality(leader.num_batches)
     return pairs.apply(size)
 

@@ -22,6 +22,7 @@ class Examples:
         num_rows: Number of rows, an upper bound for datasets, `None` if not known.
         rest: Structure of labels and weights of a batch; its leaves mean nothing.
         num_inputs: Number of tensors the model gets.
+        read_sizes: Rows in each batch of the last pass.
         description: Shapes and dtypes of a batch, as a str.
     """
 
@@ -32,6 +33,7 @@ class Examples:
 
     rest: tuple = ()
     num_inputs = 1
+    read_sizes: tuple | list = ()
     description = ""
 
     def identity(self):
@@ -41,6 +43,14 @@ class Examples:
     def batches(self):
         """Yield `(x, rest)`: structures of arrays, `rest` a tuple of y and weights."""
         raise NotImplementedError
+
+    def batch_sizes(self, num_rows):
+        """Return the rows in each batch: as last read, or all of `batch_size`."""
+        if sum(self.read_sizes) == num_rows:
+            return list(self.read_sizes)
+        size = self.batch_size or len(keras.tree.flatten(self.first)[0])
+        full, left = divmod(num_rows, size)
+        return [size] * full + ([left] if left else [])
 
     @functools.cached_property
     def first(self):
@@ -58,7 +68,7 @@ class ArrayExamples(Examples):
     """
 
     def __init__(self, arrays, batch_size=None, shuffles=False):
-        self.arrays = keras.tree.map_structure(np.asarray, tuple(arrays))
+        self.arrays = keras.tree.map_structure(_to_array, tuple(arrays))
         self.batch_size = self._size = batch_size or BATCH_SIZE
         self.shuffles = shuffles
         self.num_rows = self._length = len(keras.tree.flatten(self.arrays)[0])
@@ -159,6 +169,17 @@ def read_examples(data, *, batch_size=None, shuffles=False):
 
 def _to_numpy(part):
     return part.numpy() if hasattr(part, "numpy") else np.asarray(part)
+
+
+def _to_array(part):
+    array = np.asarray(part)
+    if array.ndim == 0 or array.dtype == object:
+        raise TypeError(
+            "`data` must be a tf.data.Dataset, a PyDataset or arrays with a row for "
+            f"each example. Received: {type(part).__name__}. Make a dataset of it."
+        )
+    # As in `fit`, the usual precision.
+    return array.astype(keras.config.floatx()) if array.dtype == "float64" else array
 
 
 def _count_leaves(batch):

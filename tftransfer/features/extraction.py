@@ -32,6 +32,7 @@ class Extraction:
         folder: Folder of the store, `None` for the usual one.
         check: Function called with the first batch before anything is computed; it
             may raise.
+        most_bytes: Of activations, for data whose length is not known; `None`: any.
         report: Function that takes a line to print, or `None` for silence.
     """
 
@@ -43,8 +44,10 @@ class Extraction:
         dtype="float32",
         folder=None,
         check=None,
+        most_bytes=None,
         report=None,
     ):
+        self.most_bytes = most_bytes
         self.cut, self.dtype, self.folder = cut, dtype, folder
         self.engine, self.report = engine, report
         output, inputs = self._calls[-1].outputs[0], cut.graph.inputs
@@ -55,7 +58,7 @@ class Extraction:
         """Return the `Entry` with the rows of `examples`, computed if need be.
 
         Its arrays are `"activations"` and, for the leaves of labels and weights,
-        `"rest_0"`, `"rest_1"`, ...; its `extra` has `batch_sizes`, a list.
+        `"rest_0"`, `"rest_1"`, ....
 
         Args:
             examples: `Examples`.
@@ -153,7 +156,7 @@ class Extraction:
     def _write(self, writer, engine, examples, hashes):
         hasher = ContentHasher(ordered=not examples.shuffles) if hashes else None
         passing = _Passing(hasher)
-        sizes: list[int] = []
+        sizes = examples.read_sizes = []
         skip, started = writer.rows_done, time.perf_counter()
         progress = tqdm(
             total=examples.num_rows,
@@ -168,9 +171,10 @@ class Extraction:
         with progress:
             for rows in engine.run(passing.inputs(examples.batches(), skip, sizes)):
                 writer.append({ACTIVATIONS: rows, **passing.rest()})
+                self._check_size(writer.num_rows)
                 progress.update(len(rows))
         content = {"content": hasher.hexdigest()} if hasher else {}
-        entry = writer.finish(batch_sizes=sizes, **content)
+        entry = writer.finish(**content)
         if self.report:
             seconds = time.perf_counter() - started
             rate = (entry.num_rows - skip) / seconds
@@ -179,6 +183,14 @@ class Extraction:
                 f"{seconds:.1f} s, {rate:.0f} a second with {engine.name}."
             )
         return entry
+
+    def _check_size(self, num_rows):
+        if self.most_bytes is not None and num_rows * self.row_bytes > self.most_bytes:
+            raise ValueError(
+                "`cache_bytes` must be enough for all rows. Received: "
+                f"cache_bytes={self.most_bytes:,}, used up by {num_rows:,} rows. Raise "
+                "it, or pass cache=False."
+            )
 
     def _find_content(self, examples):
         """Read and hash the data, without the network, where that may save a run."""
@@ -198,8 +210,10 @@ class Extraction:
         if not keys:
             return None
         hasher = ContentHasher(ordered=not examples.shuffles)
+        sizes = examples.read_sizes = []
         for x, rest in examples.batches():
             hasher.add((x, rest))
+            sizes.append(len(keras.tree.flatten(x)[0]))
         content = hasher.hexdigest()
         for key in keys:
             entry = open_entry(key, self.folder)

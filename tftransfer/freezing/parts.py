@@ -78,6 +78,22 @@ class Cut:
         is_single = isinstance(outputs, (list, tuple)) and len(outputs) == 1
         return outputs[0] if is_single else outputs
 
+    def run_until(self, activations, operation):
+        """Compute what an operation above the cut takes, in inference.
+
+        Args:
+            activations: Values of the tensor, any float dtype.
+            operation: Layer with one input, called above the cut.
+
+        Returns:
+            Tensor.
+        """
+        known = {self._key: ops.cast(activations, self.tensor.dtype)}
+        above = self.calls_above
+        place = [call.operation for call in above].index(operation)
+        run_calls(above[:place], known, training=False)
+        return known[above[place].inputs[0]]
+
     @property
     def _key(self):
         return self.graph.calls[self.position].outputs[0]

@@ -113,7 +113,8 @@ class _Fit:
                 for name in ("x", "y", "sample_weight", "batch_size", "class_weight"):
                     given.pop(name, None)
                 given.update(stored)
-            return self._model.fit(**given)
+                return keras.Model.fit(self._model, **given)
+            return type(self._model).fit(self._model, **given)
 
     def _stored(self, seed, *, initial_epoch, epochs, callbacks):
         if self._fast_path is None:

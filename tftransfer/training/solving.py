@@ -10,6 +10,7 @@ from tftransfer.freezing.graph import graph_of
 from tftransfer.tasks import infer_task
 from tftransfer.training.linear_head import solve_linear_head
 
+_ROWS = 1024  # at once, from the cut to the head
 HEAD_SOLVERS = ("lbfgs",)
 
 
@@ -104,11 +105,16 @@ def solve_stage(model, fast_path, train, validation, *, epoch, callbacks, **sett
 
 
 def _solve(model, stored):
-    rows, own_rows = stored
-    features, labels, *weight = rows.table()
+    rows, own_rows, cut = stored
+    activations, labels, *weight = rows.table()
+    head = linear_head(model)
+    features = [  # the cut may lie below what the head takes
+        keras.ops.convert_to_numpy(cut.run_until(activations[i : i + _ROWS], head))
+        for i in range(0, len(activations), _ROWS)
+    ]
     solve_linear_head(
-        linear_head(model),
-        np.reshape(features, (len(features), -1)),
+        head,
+        np.concatenate(features),
         labels,
         infer_task(model),
         sample_weight=weight[0] if weight else None,
