@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from tftransfer.acceleration.budget import CacheSettings
-from tftransfer.acceleration.fast_path import FastPath, read_part
+from tftransfer.acceleration.fast_path import FastPath
 from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
+from tftransfer.acceleration.parts import read_part
 from tftransfer.acceleration.preprocessing import (
     has_own_fit,
     preprocess,

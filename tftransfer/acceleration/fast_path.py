@@ -13,6 +13,7 @@ from tftransfer.acceleration.chunks import (
     training_in_chunks,
 )
 from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
+from tftransfer.acceleration.parts import CannotStore, cut_rows
 from tftransfer.acceleration.resuming import resume_above
 from tftransfer.acceleration.rows import (
     EpochNumber,
@@ -21,37 +22,11 @@ from tftransfer.acceleration.rows import (
     stored_rows,
 )
 from tftransfer.engines.interface import EngineError
-from tftransfer.features.examples import ArrayExamples, Examples, read_examples
+from tftransfer.features.examples import ArrayExamples
 from tftransfer.features.extraction import Extraction
 from tftransfer.features.frozen_check import check_frozen, check_parts
 
 _CHECKED_ROWS = 4
-
-
-class CannotStore(Exception):
-    """Why the model runs as it always does; one line."""
-
-
-@dataclasses.dataclass
-class Part:
-    """Data for one argument of `fit`, `evaluate` or `predict`.
-
-    Attributes:
-        examples: List of one `Examples`, or of two: source and target.
-        epoch: For two, as in `pair_domains`.
-    """
-
-    examples: list
-    epoch: str | None = None
-
-
-def read_part(data, *, batch_size=None, shuffles=False):
-    """Return data of any kind that `fit` takes as a `Part`."""
-    if isinstance(data, Examples):
-        return Part([data])
-    if hasattr(data, "domains"):
-        return Part([read_examples(part) for part in data.domains], data.epoch)
-    return Part([read_examples(data, batch_size=batch_size, shuffles=shuffles)])
 
 
 class FastPath:
@@ -203,7 +178,7 @@ class FastPath:
         extraction = self._start_extraction(stack, cuts, views)
         entries = _extract(stack, extraction, train, views)
         own = None
-        if validation is not None and not _randomness(validation):
+        if validation is not None and not validation.randomness:
             own = _extract(stack, extraction, validation, 1)
         stack.enter_context(resume_above(cuts))
         stack.enter_context(fresh_traces(self.model))
@@ -211,7 +186,7 @@ class FastPath:
 
     def _differs(self, part):
         """Whether examples, or layers in the frozen part, differ from pass to pass."""
-        if _randomness(part) is not None:
+        if part.randomness is not None:
             return True
         steady = find_frozen_cuts(self.model).cuts
         return steady != find_frozen_cuts(self.model, allow_random=True).cuts
@@ -221,13 +196,13 @@ class FastPath:
         found = find_frozen_cuts(self.model, allow_random=insists or views > 1)
         if not found.cuts:
             raise CannotStore(found.obstacle)
-        randomness = _randomness(train)
+        randomness = train.randomness
         if randomness and views == 1 and not insists:
             raise CannotStore(f"{randomness}; augmented_views=k would store k passes")
-        _check_inputs(found.cuts[0][0], train)
-        rows = _num_rows(train, views) + _num_rows(validation, 1)
+        train.check_inputs(len(found.cuts[0][0].graph.inputs))
+        rows = views * train.num_rows + (validation.num_rows if validation else 0)
         cuts, line = choose_cut(
-            found.cuts, rows, self.settings.most_bytes, lambda: _first_rows(train, 1)
+            found.cuts, rows, self.settings.most_bytes, lambda: train.first_rows(1)
         )
         if cuts is None:
             raise CannotStore(line)
@@ -238,7 +213,7 @@ class FastPath:
         draws = self.settings.insists or views > 1
 
         def check(batch):
-            rows = _cut_rows(batch, _CHECKED_ROWS)
+            rows = cut_rows(batch, _CHECKED_ROWS)
             reason = check_frozen(cuts[0], rows, draws=draws) or check_parts(
                 cuts[-1], rows
             )
@@ -293,34 +268,6 @@ def _as_dataset(rows, epoch):
         dataset = pair_rows(source, target, epoch)
     dataset.holds_stored_rows = True
     return dataset
-
-
-def _randomness(part):
-    return next((x.randomness for x in part.examples if x.randomness), None)
-
-
-def _num_rows(part, views):
-    if part is None:
-        return 0
-    counts = [examples.num_rows for examples in part.examples]
-    return views * sum(count or 0 for count in counts)
-
-
-def _first_rows(part, count):
-    batch = part.examples[0].first
-    if batch is None:
-        raise CannotStore("the data are empty")
-    return _cut_rows(batch[0], count)
-
-
-def _cut_rows(batch, count):
-    return keras.tree.map_structure(lambda leaf: leaf[:count], batch)
-
-
-def _check_inputs(cut, part):
-    takes, comes = len(cut.graph.inputs), part.examples[0].num_inputs
-    if takes != comes:
-        raise CannotStore(f"the model takes {takes} inputs, an example has {comes}")
 
 
 def _storage(cut):

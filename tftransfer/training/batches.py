@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tftransfer.acceleration.fast_path import read_part
+from tftransfer.acceleration.parts import read_part
 
 BATCH_SIZE = 32  # of arrays, as in `fit`
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tftransfer.acceleration.fast_path import CannotStore
+from tftransfer.acceleration.parts import CannotStore
 from tftransfer.checks import check_choice
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.graph import graph_of
