@@ -45,12 +45,16 @@ def features_of(network, images, name="features"):
 def test_features_and_labels_are_those_of_predict(network, images):
     labels = np.arange(21) % 2
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(4)
-    features, stored_labels, weight = tft.extract_features(network, dataset)
+    rows = tft.extract_features(network, dataset)
+    features, stored_labels = rows
     expected = features_of(network, images)
     assert features.shape == (21, 4) and features.dtype == "float32"
     np.testing.assert_allclose(np.asarray(features), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(stored_labels, labels)
-    assert weight is None
+    assert rows.sample_weight is None
+    weighted = (images, labels, np.linspace(0, 1, 21))
+    rows = tft.extract_features(network, weighted, verbose=0)
+    np.testing.assert_allclose(rows.sample_weight, weighted[2], rtol=1e-6)
     fitted = LogisticRegression().fit(features, stored_labels)
     assert fitted.predict(features).shape == (21,)
 

@@ -15,18 +15,21 @@ from tftransfer.store.sharded import ShardedArray
 DTYPES = ("float32", "float16", "bfloat16")
 
 
-class Features(NamedTuple):
-    """What `extract_features` gives: unpack it, or use the names.
+class _Pair(NamedTuple):
+    features: ShardedArray
+    labels: object = None
+
+
+class Features(_Pair):
+    """What `extract_features` gives: the pair `features, labels`.
 
     Attributes:
         features: Array `(rows, ...)`, read from disk where it is used; `np.asarray`
             loads it.
         labels: Array `(rows, ...)`, a structure of arrays, or `None` without labels.
-        sample_weight: Array `(rows,)`, or `None`.
+        sample_weight: Array `(rows,)`, or `None`; not part of the pair.
     """
 
-    features: ShardedArray
-    labels: object = None
     sample_weight: object = None
 
 
@@ -66,7 +69,7 @@ def extract_features(
         verbose: `0` for silence; otherwise progress and the rate are shown.
 
     Returns:
-        `Features`, a tuple `(features, labels, sample_weight)`.
+        `Features`, a tuple `(features, labels)` with attribute `sample_weight`.
 
     Raises:
         ValueError: If `layer` is no place where one tensor carries everything, the
@@ -100,7 +103,9 @@ def extract_features(
         extraction.close()
     rest = [entry.arrays[name] for name in entry.arrays if name != ACTIVATIONS]
     packed = keras.tree.pack_sequence_as(examples.rest, rest)
-    return Features(entry.arrays[ACTIVATIONS], *packed)
+    features = Features(entry.arrays[ACTIVATIONS], *packed[:1])
+    features.sample_weight = packed[1] if len(packed) > 1 else None
+    return features
 
 
 def _find_cut(model, layer):

@@ -22,7 +22,7 @@ def check_frozen(cut, inputs, *, draws=False):
     operations = {id(call.operation): call.operation for call in cut.calls_below}
     parts = [x for x in operations.values() if isinstance(x, keras.Layer)]
     variables = [v for layer in parts for v in layer.variables]
-    before = [np.array(v.value) for v in variables]
+    before = [ops.convert_to_numpy(v).copy() for v in variables]
     try:
         calm = ops.convert_to_numpy(cut.run_below(inputs, training=False))
         lively = ops.convert_to_numpy(cut.run_below(inputs, training=True))
@@ -30,7 +30,7 @@ def check_frozen(cut, inputs, *, draws=False):
         moved = [
             v.path
             for v, old in zip(variables, before, strict=True)
-            if not np.array_equal(np.array(v.value), old, equal_nan=True)
+            if not np.array_equal(ops.convert_to_numpy(v), old, equal_nan=True)
             and not v.path.endswith("seed_generator_state")
         ]
     finally:
