@@ -12,7 +12,7 @@ Rivals in the same process, in turn, all from the same weights, batches of 32, A
 - ours: `fine_tune` of the same head on the same arrays, and of a model whose backbone,
   a frozen scale of each feature, leaves them as they are and was stored before: the
   features come from disk;
-- ours: `solve_linear_head`, once, the optimum with the penalty scikit-learn has by default.
+- ours: `solve_linear_head`, once: the optimum with scikit-learn's default penalty.
 The loss is taken after training, on the same rows, without the penalty.
 """
 
