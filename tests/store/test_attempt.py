@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tftransfer.store import attempt as attempts
-from tftransfer.store.attempt import Attempt, read_progress
+from tftransfer.store.attempt import Attempt
+from tftransfer.store.progress import read_progress
 
 KIND = {"a": {"dtype": "<i8", "row_shape": []}}
 

@@ -6,9 +6,8 @@ import os
 import numpy as np
 
 from tftransfer.store.manifest import Damage, check_shards
+from tftransfer.store.progress import PROGRESS, read_progress
 from tftransfer.store.shards import write_rows
-
-PROGRESS = "progress.jsonl"
 
 
 class Attempt:
@@ -126,27 +125,3 @@ class Attempt:
             file.write(text)
         self._end += len(text)
         self.shards.append(shard)
-
-
-def read_progress(path):
-    """Read how far an attempt has come, up to a line that was cut short.
-
-    Returns:
-        Dictionary of arrays and list of shards, as in `Attempt`; list of the byte
-        positions where the first line and that of each shard end.
-    """
-    try:
-        *lines, _ = (path / PROGRESS).read_bytes().split(b"\n")
-    except FileNotFoundError:
-        lines = []
-    whole, ends, end = [], [], 0
-    for line in lines:
-        try:
-            whole.append(json.loads(line))
-        except ValueError:
-            break
-        end += len(line) + 1
-        ends.append(end)
-    if not whole or "arrays" not in whole[0]:
-        return {}, [], [0]
-    return whole[0]["arrays"], whole[1:], ends

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tftransfer.checks import did_you_mean
 from tftransfer.columns import align_columns
-from tftransfer.store.attempt import read_progress
 from tftransfer.store.eviction import list_places, size_limit, sweep
 from tftransfer.store.location import (
     ENTRIES,
@@ -17,6 +16,7 @@ from tftransfer.store.location import (
 )
 from tftransfer.store.locks import remove_lock, try_lock
 from tftransfer.store.manifest import Damage, read_manifest
+from tftransfer.store.progress import read_progress
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tftransfer.store.attempt import PROGRESS, Attempt
+from tftransfer.store.attempt import Attempt
 from tftransfer.store.entries import hold_entry, open_entry
 from tftransfer.store.eviction import make_room, sweep
 from tftransfer.store.location import (
@@ -23,6 +23,7 @@ from tftransfer.store.location import (
 )
 from tftransfer.store.locks import remove_lock, try_lock, writer_process
 from tftransfer.store.manifest import MANIFEST, to_json, write_manifest
+from tftransfer.store.progress import PROGRESS
 from tftransfer.store.shards import to_rows
 
 _SHARD_BYTES = 1 << 26
