@@ -141,7 +141,7 @@ class _Methods:
                 if reason is None:
                     run = getattr(self, f"_{name}")
                     return run(path, values, keras_method, (args, kwargs))
-                path.say(f"Fast path not taken: {reason}.")
+                path.decline(reason)
                 return ordinary(*args, **kwargs)
 
         return method
@@ -163,7 +163,7 @@ class _Methods:
         try:
             train, validation, own = self._split(values)
         except TypeError as error:
-            path.say(f"Fast path not taken: {error}".rstrip(".") + ".")
+            path.decline(f"{error}".rstrip("."))
             return self._run_class("fit", given)
         with path.training(
             train,
@@ -202,7 +202,7 @@ class _Methods:
         try:
             return self._part(data, batch_size)
         except TypeError as error:
-            path.say(f"Fast path not taken: {error}".rstrip(".") + ".")
+            path.decline(f"{error}".rstrip("."))
             return None
 
     def _reading(self, path, part):

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from tftransfer.checks import check_choice, check_whole_number
+from tftransfer.engines.building import ENGINES
 from tftransfer.store.eviction import available_bytes
 from tftransfer.store.listing import format_bytes
 
@@ -41,7 +42,7 @@ class CacheSettings:
         if self.cache_bytes is not None:
             check_whole_number("cache_bytes", self.cache_bytes, 0)
         check_whole_number("augmented_views", self.augmented_views)
-        check_choice("engine", self.engine, ENGINES)
+        check_choice("engine", self.engine, ("auto", *ENGINES))
 
     @property
     def folder(self):
@@ -61,9 +62,6 @@ class CacheSettings:
         if self.cache_bytes is None:
             return int(_DISK_SHARE * room)
         return min(self.cache_bytes, room)
-
-
-ENGINES = ("auto", "jax", "onnx", "openvino", "tensorflow")
 
 
 def _is_path(value):

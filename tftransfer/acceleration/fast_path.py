@@ -46,6 +46,10 @@ class FastPath:
         if self.report is not None:
             self.report(line)
 
+    def decline(self, reason):
+        """Say why the model runs as it always does."""
+        self.say(f"Fast path not taken: {reason}.")
+
     @contextlib.contextmanager
     def training(
         self, train, validation=None, *, epochs, callbacks, class_weight, seed
@@ -68,7 +72,7 @@ class FastPath:
             settings = {"seed": seed, "class_weight": class_weight}
             labels = keras.tree.flatten(train.examples[0].rest)
             if class_weight and len(labels) != 1:
-                self.say("Fast path not taken: class weights need one output.")
+                self.decline("class weights need one output")
                 yield None
                 return
             replaced = self._replace(stack, train, validation, settings)
@@ -169,13 +173,16 @@ class FastPath:
                     f"`cache` must not be True where nothing can be stored: {reason}. "
                     'Received: cache=True. Pass cache="auto".'
                 ) from None
-            self.say(f"Fast path not taken: {reason}.")
+            self.decline(reason)
             return None
 
     def _store(self, stack, train, validation):
-        views = self.settings.augmented_views if self._differs(train) else 1
-        cuts = self._choose(train, validation, views)
-        extraction = self._start_extraction(stack, cuts, views)
+        views = self.settings.augmented_views
+        if views > 1 and not self._differs(train):
+            views = 1
+        budget = self.settings.most_bytes
+        cuts = self._choose(train, validation, views, budget)
+        extraction = self._start_extraction(stack, cuts, views, budget)
         entries = _extract(stack, extraction, train, views)
         own = None
         if validation is not None and not validation.randomness:
@@ -191,7 +198,7 @@ class FastPath:
         steady = find_frozen_cuts(self.model).cuts
         return steady != find_frozen_cuts(self.model, allow_random=True).cuts
 
-    def _choose(self, train, validation, views):
+    def _choose(self, train, validation, views, budget):
         insists = self.settings.insists
         found = find_frozen_cuts(self.model, allow_random=insists or views > 1)
         if not found.cuts:
@@ -201,15 +208,13 @@ class FastPath:
             raise CannotStore(f"{randomness}; augmented_views=k would store k passes")
         train.check_inputs(len(found.cuts[0][0].graph.inputs))
         rows = views * train.num_rows + (validation.num_rows if validation else 0)
-        cuts, line = choose_cut(
-            found.cuts, rows, self.settings.most_bytes, lambda: train.first_rows(1)
-        )
+        cuts, line = choose_cut(found.cuts, rows, budget, lambda: train.first_rows(1))
         if cuts is None:
             raise CannotStore(line)
         self.say(f"Fast path: {line}.")
         return cuts
 
-    def _start_extraction(self, stack, cuts, views):
+    def _start_extraction(self, stack, cuts, views, budget):
         draws = self.settings.insists or views > 1
 
         def check(batch):
@@ -227,7 +232,7 @@ class FastPath:
             folder=self.settings.folder,
             report=self.report,
             dtype=_storage(cuts[0]),
-            most_bytes=self.settings.most_bytes,
+            most_bytes=budget,
         )
         stack.callback(extraction.close)
         return extraction

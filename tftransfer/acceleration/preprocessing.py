@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-BATCH_SIZE = 32  # of arrays, as in `fit`
+from tftransfer.features.examples import BATCH_SIZE
 
 
 def preprocesses(model):

@@ -6,13 +6,12 @@ import keras
 import tensorflow as tf
 
 from tftransfer.checks import check_choice
+from tftransfer.engines.interface import DTYPES
 from tftransfer.features.examples import read_examples
 from tftransfer.features.extraction import ACTIVATIONS, Extraction
 from tftransfer.freezing.graph import graph_of
 from tftransfer.freezing.parts import single_tensor_cuts
 from tftransfer.store.sharded import ShardedArray
-
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 class _Pair(NamedTuple):

@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.acceleration.parts import read_part
-
-BATCH_SIZE = 32  # of arrays, as in `fit`
+from tftransfer.features.examples import BATCH_SIZE
 
 
 @dataclasses.dataclass(frozen=True)
