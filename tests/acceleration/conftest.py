@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import tftransfer as tft
+from tests.freezing.conftest import build_block
 
 
 @pytest.fixture(autouse=True)
@@ -15,14 +16,6 @@ def store(tmp_path, monkeypatch):
     folder = tmp_path / "store"
     monkeypatch.setenv("TFTRANSFER_CACHE", str(folder))
     return folder
-
-
-def _block(x, name, width):
-    shortcut = layers.Conv2D(width, 1, name=f"{name}_shortcut")(x)
-    x = layers.Conv2D(width, 3, padding="same", name=f"{name}_conv")(x)
-    x = layers.BatchNormalization(name=f"{name}_bn")(x)
-    x = layers.Add(name=f"{name}_add")([shortcut, x])
-    return layers.ReLU(name=f"{name}_relu")(x)
 
 
 def build_base(name="base"):
@@ -36,7 +29,7 @@ def build_base(name="base"):
     x = layers.Conv2D(4, 3, use_bias=False, name="stem_conv")(x)
     x = layers.BatchNormalization(name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)
-    x = _block(_block(x, "block1", 4), "block2", 8)
+    x = build_block(build_block(x, "block1", 4), "block2", 8)
     x = layers.GlobalAveragePooling2D(name="features")(x)
     model = keras.Model(inputs, x, name=name)
     for layer in model.layers:

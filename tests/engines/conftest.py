@@ -50,3 +50,18 @@ def relative_error(output, function, batch):
     expected = keras.ops.convert_to_numpy(function(batch))
     assert output.shape == expected.shape
     return np.linalg.norm(output - expected) / np.linalg.norm(expected)
+
+
+def check_values(build, function, images):
+    """Check an engine's values on batches of several sizes, an empty one among them."""
+    engine = build(function, images)
+    output = run_all(engine, [images[:7], images[7:], images[:0], images])
+    expected = np.concatenate([images, images])
+    assert relative_error(output, function, expected) < 1e-5
+
+
+def check_resizing(build, resizing_function, rng):
+    """Check an engine's values on images that the function resizes first."""
+    images = rng.integers(0, 256, (5, 13, 9, 3)).astype("uint8")
+    output = run_all(build(resizing_function, images), [images])
+    assert relative_error(output, resizing_function, images) < 1e-5

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.engines.conftest import relative_error, run_all
+from tests.engines.conftest import (
+    check_resizing,
+    check_values,
+    relative_error,
+    run_all,
+)
 from tftransfer.engines.frozen_graph import Graphs
 from tftransfer.engines.interface import EngineError
 from tftransfer.engines.onnx_engine import ONNXEngine, import_onnx
@@ -19,16 +24,11 @@ def build(function, example, dtype="float32"):
 
 
 def test_values_are_those_of_keras(function, images):
-    engine = build(function, images)
-    output = run_all(engine, [images[:7], images[7:], images[:0], images])
-    expected = np.concatenate([images, images])
-    assert relative_error(output, function, expected) < 1e-5
+    check_values(build, function, images)
 
 
 def test_resized_images_have_the_values_of_keras(resizing_function, rng):
-    images = rng.integers(0, 256, (5, 13, 9, 3)).astype("uint8")
-    output = run_all(build(resizing_function, images), [images])
-    assert relative_error(output, resizing_function, images) < 1e-5
+    check_resizing(build, resizing_function, rng)
 
 
 def test_dictionaries_are_computed():

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.engines.conftest import relative_error, run_all
+from tests.engines.conftest import (
+    check_resizing,
+    check_values,
+    relative_error,
+    run_all,
+)
 from tftransfer.engines import converted
 from tftransfer.engines.building import is_installed
 from tftransfer.engines.frozen_graph import Graphs
@@ -58,16 +63,11 @@ def build(function, example, dtype="float32", precision=None):
 
 
 def test_values_are_those_of_keras(function, images):
-    engine = build(function, images)
-    output = run_all(engine, [images[:7], images[7:], images[:0], images])
-    expected = np.concatenate([images, images])
-    assert relative_error(output, function, expected) < 1e-5
+    check_values(build, function, images)
 
 
 def test_resized_images_have_the_values_of_keras(resizing_function, rng):
-    images = rng.integers(0, 256, (5, 13, 9, 3)).astype("uint8")
-    output = run_all(build(resizing_function, images), [images])
-    assert relative_error(output, resizing_function, images) < 1e-5
+    check_resizing(build, resizing_function, rng)
 
 
 def test_other_shapes_are_compiled_when_they_come_often(monkeypatch, images):

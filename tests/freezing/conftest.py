@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 
-def _block(x, name, width):
+def build_block(x, name, width):
+    """A residual block."""
     shortcut = layers.Conv2D(width, 1, name=f"{name}_shortcut")(x)
     x = layers.Conv2D(width, 3, padding="same", name=f"{name}_conv")(x)
     x = layers.BatchNormalization(name=f"{name}_bn")(x)
@@ -20,8 +21,8 @@ def build_backbone(pooling=True):
     x = layers.Conv2D(4, 3, use_bias=False, name="stem_conv")(inputs)  # 108 weights
     x = layers.BatchNormalization(name="stem_bn", scale=False)(x)  # 12
     x = layers.ReLU(name="stem_relu")(x)
-    x = _block(x, "block1", 4)  # 20 + 148 + 16 = 184
-    x = _block(x, "block2", 8)  # 40 + 296 + 32 = 368
+    x = build_block(x, "block1", 4)  # 20 + 148 + 16 = 184
+    x = build_block(x, "block2", 8)  # 40 + 296 + 32 = 368
     if pooling:
         x = layers.GlobalAveragePooling2D(name="features")(x)
     return keras.Model(inputs, x, name="tiny")
