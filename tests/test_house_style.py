@@ -19,7 +19,8 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "freezing": {"checks"},
     "heads": {"checks"},
     "alignment": {"checks"},
-    "backbones": {"checks", "columns", "freezing", "resizing"},
+    "text": {"checks"},
+    "backbones": {"checks", "columns", "freezing", "resizing", "text"},
     "models": {
         "alignment",
         "backbones",
@@ -44,6 +45,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "writing",
     },
     "evaluation": {"checks", "columns", "tasks", "writing"},
+    "selection": {"checks", "columns", "evaluation", "tasks", "writing"},
     "export": {
         "_version",
         "checks",

@@ -1,0 +1,1 @@
+"""Choosing between models: honest comparisons on held-out data."""
