@@ -1,4 +1,4 @@
-"""Image folders with one directory per class."""
+"""Folders of images or texts with one directory per class."""
 
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from tftransfer.data.files import (
     split_off,
 )
 from tftransfer.data.pipelines import Preparation
+from tftransfer.data.text_files import ENDING, holds_texts, read_text_files
+from tftransfer.data.texts import check_no_pixels, make_text_datasets
 
 SPLIT_NAMES = {
     "train": "train",
@@ -22,12 +24,13 @@ SPLIT_NAMES = {
     "test": "test",
 }
 SPLIT_ORDER = ("train", "validation", "test")
+UNLABELED = "unsup"  # as the Large Movie Review Dataset calls what has no label
 
 
 def load_folder(
     path,
     *,
-    image_size,
+    image_size=None,
     batch_size=32,
     validation_fraction=0.2,
     class_names=None,
@@ -38,7 +41,7 @@ def load_folder(
     interpolation="bilinear",
     cache=False,
 ):
-    """Load a folder of images sorted into one directory per class.
+    """Load a folder of images, or of texts, sorted into one directory per class.
 
     Two layouts are understood, told apart by their names: `path/<class>/...`, from
     which a stratified share is set aside for validation; and `path/train/<class>/...`
@@ -46,6 +49,12 @@ def load_folder(
     there (a share is set aside from it where there is no validation folder). Every
     file is decoded once before anything else, so that a broken one is named now and
     not in the middle of training. Names that begin with a dot are passed over.
+
+    Where all files are called `.txt`, each is a text. Texts are kept in memory with
+    the bytes of the files, but for the mark of UTF-8 at the start that some programs
+    write; a file that holds nothing is treated as a broken one, and a directory
+    `unsup`, the part without labels of the Large Movie Review Dataset (aclImdb), is
+    passed over.
 
     Args:
         path: Directory, `str` or `Path`.
@@ -57,8 +66,8 @@ def load_folder(
         class_names: List of `str`, the classes in the order of the model's outputs;
             None takes the sorted names of the directories.
         seed: Whole number >= 0, for the split, the order and the augmentation.
-        on_corrupt: `"error"` refuses files that are no whole image, `"skip"` warns,
-            lists them and goes on.
+        on_corrupt: `"error"` refuses files that are no whole image, or no text,
+            `"skip"` warns, lists them and goes on.
         augment: Names out of `AUGMENTATIONS`, for the training images only.
         crop: Whether to cut to the aspect ratio of `image_size` instead of squeezing.
         interpolation: One of `tftransfer.resizing.INTERPOLATIONS`.
@@ -66,15 +75,16 @@ def load_folder(
 
     Returns:
         List of batched datasets of `(image, label)` in the order train, validation,
-        test, without those that have no images. Images are float32 (uint8 where
+        test, without those that have no examples. Images are float32 (uint8 where
         `image_size` is None) in 0..255, of shape `(batch, height, width, 3)`; labels
-        int64 `(batch,)`. Each has `class_names` and `split_name`. The training set is
+        int64 `(batch,)`; texts are strings `(batch,)`. Each has `class_names` and
+        `split_name`. The training set is
         in a new order every epoch.
 
     Raises:
         FileNotFoundError: If `path` is no directory.
-        ValueError: If a file is no whole image, classes are missing or fewer than
-            two, or an option is out of range.
+        ValueError: If a file is no whole image or no text, there are both, classes
+            are missing or fewer than two, or an option is out of range.
 
     Example:
 
@@ -82,6 +92,7 @@ def load_folder(
     train, validation = tft.load_folder("photos", image_size=(224, 224))
     train, validation, test = tft.load_folder("photos_with_test", image_size=224)
     (everything,) = tft.load_folder("new", image_size=224, validation_fraction=1.0)
+    train, validation, test = tft.load_folder("aclImdb")
     ```
     """
     check_file_options(validation_fraction, on_corrupt)
@@ -94,20 +105,29 @@ def load_folder(
     found = [_list_split(name, folder, class_names) for name, folder in roots.items()]
     splits, paths, labels = map(np.concatenate, zip(*found, strict=True))
     names = [str(Path(file).relative_to(root)) for file in paths]
-    readable, sizes, hashes = find_readable(
-        paths.tolist(), names, on_corrupt=on_corrupt
-    )
+    texts = None
+    if holds_texts(names):
+        check_no_pixels(f"path={str(path)!r}, which holds texts", preparation)
+        texts, readable = read_text_files(paths.tolist(), names, on_corrupt)
+    else:
+        readable, sizes, hashes = find_readable(
+            paths.tolist(), names, on_corrupt=on_corrupt
+        )
     splits, paths, labels = splits[readable], paths[readable], labels[readable]
     _check_counts(path, splits, labels, class_names, validation_fraction)
-    shape = common_shape(sizes, [names[i] for i in readable], preparation)
     if "validation" not in roots:
         _set_aside(splits, labels, validation_fraction, seed)
+    parts = {name: np.flatnonzero(splits == name) for name in SPLIT_ORDER}
+    if texts is not None:
+        return make_text_datasets(
+            parts, texts, labels, preparation, class_names=class_names, paths=paths
+        )
     return make_file_datasets(
-        {name: np.flatnonzero(splits == name) for name in SPLIT_ORDER},
+        parts,
         paths,
         labels,
         preparation,
-        shape=shape,
+        shape=common_shape(sizes, [names[i] for i in readable], preparation),
         class_names=class_names,
         contents=hashes[readable].tolist(),
     )
@@ -117,7 +137,8 @@ def _check_directory(path):
     root = Path(path).expanduser()
     if not root.is_dir():
         raise FileNotFoundError(
-            "`path` must be a directory with one directory of images per class. "
+            "`path` must be a directory with one directory of images, or of texts, per "
+            "class. "
             f"Received: path={str(path)!r}, which is no directory."
         )
     return root
@@ -144,15 +165,16 @@ def _find_splits(root):
 
 
 def _check_classes(roots, class_names):
-    expected = list(class_names or _directories(roots["train"]))
+    expected = list(class_names or _class_directories(roots["train"]))
     if len(expected) < 2 or len(set(expected)) < len(expected):
         raise ValueError(
-            "`path` must hold at least two directories of images, one per class. "
+            "`path` must hold at least two directories of images or texts, one per "
+            "class. "
             f"Received: classes {expected} in {str(roots['train'])!r}. "
-            "Sort the images into path/<class>/<image>."
+            "Sort the files into path/<class>/<file>."
         )
     for root in roots.values():
-        unknown = sorted(set(_directories(root)) - set(expected))
+        unknown = sorted(set(_class_directories(root)) - set(expected))
         if unknown:
             raise ValueError(
                 "Every directory must be named like one of the classes "
@@ -160,6 +182,13 @@ def _check_classes(roots, class_names):
                 "Rename or remove them."
             )
     return expected
+
+
+def _class_directories(root):
+    names = _directories(root)
+    if UNLABELED in names and any((root / UNLABELED).glob(f"*{ENDING}")):
+        names.remove(UNLABELED)
+    return names
 
 
 def _list_split(split, root, class_names):
@@ -188,9 +217,9 @@ def _check_counts(path, splits, labels, class_names, validation_fraction):
     # What is only evaluated may lack some of the model's classes.
     if len(empty) == len(class_names) or (empty and validation_fraction < 1):
         raise ValueError(
-            "Every class must have at least one image. "
+            "Every class must have at least one image, or text. "
             f"Received: none for {empty} in path={str(path)!r}. "
-            "Add images, or remove the empty directories."
+            "Add some, or remove the empty directories."
         )
 
 

@@ -118,6 +118,7 @@ def make_dataset(
         batch_size=preparation.batch_size,
         class_names=class_names,
         fingerprint=make_fingerprint(identity, preparation),
+        num_examples=int(examples.cardinality()),
     )
     if not training:
         return unshuffled
@@ -132,6 +133,7 @@ def make_dataset(
         fingerprint=make_fingerprint(identity, preparation, augment),
         unshuffled=unshuffled,
         augmented=bool(augment),
+        num_examples=unshuffled.num_examples,
     )
 
 
@@ -143,6 +145,7 @@ def set_attributes(
     class_names=None,
     unshuffled=None,
     augmented=False,
+    num_examples=None,
 ):
     """Hang on a dataset what later rooms ask it; `tf.data` keeps none of it in a map.
 
@@ -154,14 +157,17 @@ def set_attributes(
         unshuffled: The dataset with the same rows in their first order and not
             augmented, or None where `dataset` is that itself.
         augmented: Whether images are changed at random.
+        num_examples: Rows in all; None, or a number below 0, where it is not known.
 
     Returns:
         `dataset`, with `batch_size`, `class_names`, `fingerprint` (where none was hung
         on it, `tf.data` has a method of that name: ask `vars(dataset)`), `shuffles`,
-        `augmented` and `unshuffled`.
+        `augmented`, `num_examples` and `unshuffled`.
     """
     dataset.class_names, dataset.fingerprint = class_names, fingerprint
     dataset.batch_size = batch_size
+    is_known = num_examples is not None and num_examples >= 0
+    dataset.num_examples = num_examples if is_known else None
     dataset.shuffles, dataset.augmented = unshuffled is not None, augmented
     dataset.unshuffled = dataset if unshuffled is None else unshuffled
     return dataset

@@ -33,6 +33,7 @@ def load_tfds(
     crop=False,
     interpolation="bilinear",
     cache=False,
+    text_features=None,
 ):
     """Load splits of a TensorFlow Datasets data set as batched datasets.
 
@@ -58,6 +59,9 @@ def load_tfds(
         crop: Whether to cut to the aspect ratio of `image_size` instead of squeezing.
         interpolation: One of `tftransfer.resizing.INTERPOLATIONS`.
         cache: Whether to keep decoded images in memory after the first epoch.
+        text_features: Name of the text feature to take, or a list of those to join
+            with blanks, such as `("title", "description")` for `"ag_news_subset"`;
+            None for what the data set says of itself, there the description alone.
 
     Returns:
         List of batched datasets of `(image, label)`, in the order of `splits`; for a
@@ -71,7 +75,8 @@ def load_tfds(
         FileNotFoundError: If the data set is not prepared on this machine.
         TypeError: If an option has the wrong type.
         ValueError: If the name or a split is unknown or empty, the images need an
-            `image_size`, or the data set is not one of labeled images or texts.
+            `image_size`, the data set is not one of labeled images or texts, or
+            `text_features` names no text of it.
 
     Example:
 
@@ -88,7 +93,7 @@ def load_tfds(
     builder = _find_builder(name, data_dir, download)
     for split in names:
         _check_split(builder, split)
-    supervision = read_supervision(name, builder.info, preparation)
+    supervision = read_supervision(name, builder.info, preparation, text_features)
     if shuffle is None:
         shuffle = names[0].partition("[")[0] not in EVALUATION_SPLITS
     datasets = []
