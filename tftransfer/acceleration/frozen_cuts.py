@@ -77,8 +77,14 @@ def find_frozen_cuts(model, *, allow_random=False):
         if cuts[0].position < end and _has_weights(cuts[0].calls_below)
     ]
     if not cuts and obstacle is None:
-        obstacle = "nothing with weights is frozen below the first layer that learns"
+        obstacle = _say_why_none(calls[:end])
     return FrozenCuts(cuts, obstacle)
+
+
+def _say_why_none(calls):
+    if calls and _has_weights(calls) and calls[-1].tensors[0].sparse:
+        return f"features at {calls[-1].operation.name!r} are sparse"
+    return "nothing with weights is frozen below the first layer that learns"
 
 
 def _overridden(model):

@@ -56,7 +56,8 @@ class Backbone:
         if isinstance(last, keras.layers.LayerNormalization):
             last = self.model.get_layer("pool")  # ConvNeXt normalizes after pooling
         before = last.input
-        return before if len(before.shape) == 4 else None
+        is_map = not isinstance(before, list) and len(before.shape) == 4
+        return before if is_map else None
 
     def adjusted(self, image_size, in_channels):
         """Return this backbone for another image size or number of channels.
@@ -80,6 +81,12 @@ class Backbone:
         wanted = channels if in_channels == 3 else in_channels
         if (size, wanted) == (self.image_size, channels):
             return self
+        if isinstance(self.source, tuple):
+            raise ValueError(
+                "`image_size` and `in_channels` must be left out for combined "
+                f"backbones. Received: image_size={image_size}, in_channels="
+                f"{in_channels}. Load each with them before combine_backbones."
+            )
         if channels not in (3, wanted):
             raise ValueError(
                 f"`in_channels` must be {channels}, which this backbone was loaded "
