@@ -8,9 +8,9 @@ from keras import ops
 
 from tftransfer.freezing.graph import (
     Graph,
+    cut_positions,
     graph_of,
     has_plain_call,
-    list_cuts,
     read_graph,
 )
 
@@ -20,9 +20,7 @@ class Cut:
     """A place where one single tensor carries everything from input to output.
 
     The parts below and above it run the model's own layers: nothing is copied, and
-    nothing is added to the model's graph. Whole numbers that must go along, such as
-    the mask of a text, become further channels: `activations` are the tensor and, in
-    its last axis, one channel for each of them.
+    nothing is added to the model's graph.
 
     Attributes:
         name: Name of the layer or operation that makes the tensor.
@@ -30,8 +28,6 @@ class Cut:
         position: Index of the call that makes it in `graph.calls`.
         graph: `Graph` of the model.
         model: The functional model.
-        along: Tuple of the keys of the tensors that go along, shaped as `tensor` is
-            without its last axis.
     """
 
     name: str
@@ -39,13 +35,6 @@ class Cut:
     position: int
     graph: Graph
     model: Any
-    along: tuple = ()
-
-    @property
-    def row_shape(self):
-        """Shape of the activations of a row, `None` where it is not known."""
-        shape = tuple(self.tensor.shape[1:])
-        return (*shape[:-1], shape[-1] + len(self.along)) if self.along else shape
 
     @property
     def calls_below(self):
@@ -58,47 +47,31 @@ class Cut:
         return self.graph.calls[self.position + 1 :]
 
     def run_below(self, inputs, training=None):
-        """Compute the activations.
+        """Compute the tensor.
 
         Args:
             inputs: What the model takes.
             training: As in a model's `call`.
 
         Returns:
-            Tensor of the dtype of `tensor`.
+            Tensor of the shape and dtype of `tensor`.
         """
         values = self.model._standardize_inputs(inputs)
         known = dict(zip(self.graph.inputs, values, strict=True))
         run_calls(self.calls_below, known, training)
-        return self._pack(known)
-
-    def run_from(self, lower, activations, training=None):
-        """Compute the activations from those of a cut further down.
-
-        Args:
-            lower: `Cut` of the same model.
-            activations: Values of that cut.
-            training: As in a model's `call`.
-
-        Returns:
-            Tensor of the dtype of `tensor`.
-        """
-        known = lower._unpack(activations)
-        calls = self.graph.calls[lower.position + 1 : self.position + 1]
-        run_calls(calls, known, training)
-        return self._pack(known)
+        return known[self._key]
 
     def run_above(self, activations, training=None):
         """Compute what the model returns.
 
         Args:
-            activations: As `run_below` gives them, any float dtype.
+            activations: Values of the tensor, any float dtype.
             training: As in a model's `call`.
 
         Returns:
             Tensor, or a structure of tensors as the model has it.
         """
-        known = self._unpack(activations)
+        known = {self._key: ops.cast(activations, self.tensor.dtype)}
         run_calls(self.calls_above, known, training)
         flat = [known[key] for key in self.graph.outputs]
         outputs = keras.tree.pack_sequence_as(self.model._outputs_struct, flat)
@@ -109,13 +82,13 @@ class Cut:
         """Compute what an operation above the cut takes, in inference.
 
         Args:
-            activations: As `run_below` gives them, any float dtype.
+            activations: Values of the tensor, any float dtype.
             operation: Layer with one input, called above the cut.
 
         Returns:
             Tensor.
         """
-        known = self._unpack(activations)
+        known = {self._key: ops.cast(activations, self.tensor.dtype)}
         above = self.calls_above
         place = [call.operation for call in above].index(operation)
         run_calls(above[:place], known, training=False)
@@ -124,22 +97,6 @@ class Cut:
     @property
     def _key(self):
         return self.graph.calls[self.position].outputs[0]
-
-    def _pack(self, known):
-        value = known[self._key]
-        channels = [ops.cast(known[key], value.dtype)[..., None] for key in self.along]
-        return ops.concatenate([value, *channels], axis=-1) if channels else value
-
-    def _unpack(self, activations):
-        dtype = self.tensor.dtype
-        if not self.along:
-            return {self._key: ops.cast(activations, dtype)}
-        width = self.tensor.shape[-1]
-        known = {self._key: ops.cast(activations[..., :width], dtype)}
-        tensors = dict(_made_by(self.calls_below))
-        for place, key in enumerate(self.along, width):
-            known[key] = ops.cast(activations[..., place], tensors[key].dtype)
-        return known
 
 
 def run_calls(calls, known, training):
