@@ -52,6 +52,29 @@ def tiny(tmp_path_factory):
     return directory
 
 
+@pytest.fixture(scope="session")
+def news(tmp_path_factory):
+    """A prepared data set with two texts in each example, one title empty."""
+    directory = tmp_path_factory.mktemp("news")
+    text = tfds.features.Text()
+    moods = tfds.features.ClassLabel(names=["good", "bad"])
+    rows = [
+        {"title": f"T {i}" if i != 1 else "", "body": f"b {i}", "label": i % 2}
+        for i in range(3)
+    ]
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="news",
+        version="1.0.0",
+        features=tfds.features.FeaturesDict(
+            {"title": text, "body": text, "label": moods}
+        ),
+        data_dir=str(directory),
+        split_datasets={"train": list(enumerate(rows))},
+        disable_shuffling=True,
+    )
+    return directory
+
+
 @pytest.fixture
 def no_network(monkeypatch):
     def refuse(*args, **kwargs):
@@ -313,3 +336,61 @@ def test_real_photographs_train_and_test_without_leakage(shared_data, tmp_path_f
     assert np.bincount(gather(test)[1]).tolist() == [1000] * 10
     assert not check_leakage(valid, test)
     assert check_leakage(valid, valid.take(2)).count("exact") == 500
+
+
+def test_texts_are_joined_from_the_features_asked_for(news):
+    def texts(**options):
+        dataset = load_tfds("news", "train", data_dir=news, shuffle=False, **options)
+        return gather(dataset)[0].tolist()
+
+    assert texts(text_features=("title", "body")) == [b"T 0 b 0", b"b 1", b"T 2 b 2"]
+    assert texts(text_features=["body", "title"])[0] == b"b 0 T 0"
+    assert texts(text_features="title") == [b"T 0", b"", b"T 2"]
+    names = [
+        load_tfds("news", "train", data_dir=news, text_features=keys).fingerprint
+        for keys in ("title", "body", ["title", "body"], ["body", "title"])
+    ]
+    assert len(set(names)) == 4
+
+
+def test_several_texts_need_a_choice(news):
+    with pytest.raises(ValueError, match="Received: name='news' with .*text_features="):
+        load_tfds("news", "train", data_dir=news)
+
+
+@pytest.mark.parametrize("features", ["label", ["title", "text"], [], 3])
+def test_features_that_are_no_texts_are_refused(news, features):
+    with pytest.raises(
+        ValueError, match=r"\['body', 'title'\]. Received: text_features="
+    ):
+        load_tfds("news", "train", data_dir=news, text_features=features)
+
+
+def test_texts_shuffle_and_keep_a_first_order(news):
+    train = load_tfds("news", "train", data_dir=news, text_features="body")
+    orders = {tuple(gather(train)[0].tolist()) for _ in range(8)}
+    assert len(orders) > 1
+    assert gather(train.unshuffled)[0].tolist() == [b"b 0", b"b 1", b"b 2"]
+    assert (train.shuffles, train.augmented, train.batch_size) == (True, False, 32)
+    assert (train.num_examples, train.class_names) == (3, ["good", "bad"])
+
+
+@pytest.mark.slow
+@pytest.mark.needs_shared_data
+def test_real_reviews_and_news_are_all_there(shared_data, tmp_path_factory):
+    directory = prepare(shared_data, tmp_path_factory, "imdb_reviews")
+    train, test = load_tfds("imdb_reviews", ["train", "test"], data_dir=directory)
+    assert (train.class_names, train.num_examples) == (["neg", "pos"], 25000)
+    assert np.bincount(gather(test)[1]).tolist() == [12500, 12500]
+    # known of these data: some reviews stand in both halves
+    assert 0 < check_leakage(train, test).count("exact") < 200
+    directory = prepare(shared_data, tmp_path_factory, "ag_news_subset")
+    test = load_tfds(
+        "ag_news_subset",
+        "test",
+        data_dir=directory,
+        text_features=("title", "description"),
+    )
+    texts, labels = gather(test)
+    assert np.bincount(labels).tolist() == [1900] * 4 and len(test.class_names) == 4
+    assert sum(text.startswith(b"Fears for T N pension") for text in texts) == 1
