@@ -5,7 +5,7 @@ import lzma
 
 import pytest
 
-from tftransfer.data.table_rows import is_table, read_rows
+from tftransfer.data.table_rows import read_rows
 
 TABLE = 'text,label\n"one, two",a\n\n"on three\nlines\n",b\nlast,c\n'
 
@@ -91,9 +91,3 @@ def test_a_cell_may_hold_a_whole_book_and_the_limit_of_the_process_stays(tmp_pat
 def test_what_is_no_table_is_refused(tmp_path, name, content, text):
     with pytest.raises(ValueError, match=text):
         read_rows(write(tmp_path, name, content))
-
-
-def test_tables_are_told_by_their_name():
-    names = ["a.csv", "b.CSV.GZ", "c.jsonl", "d.tsv.xz"]
-    assert all(map(is_table, names))
-    assert not any(map(is_table, ["imdb_reviews", "a.gz", "csv", "a.parquet"]))

@@ -1,13 +1,16 @@
 """The words that name data on the command line, and what they load."""
 
 import pathlib
+import re
 
 import tftransfer as tft
 
 SOURCES = (
-    "a folder with one directory of images per class (or train/, validation/, test/), "
-    "a CSV file with image paths and labels, or the name of a TFDS dataset"
+    "a folder with one directory of images or .txt files per class (or train/, "
+    "validation/, test/), a CSV file with image paths or texts and labels, or the name "
+    "of a TFDS dataset"
 )
+_TABLE = re.compile(r".*\.(csv|tsv|jsonl)(\.(gz|xz|bz2))?", re.IGNORECASE)
 
 
 def add_data_arguments(parser):
@@ -29,12 +32,18 @@ def add_data_arguments(parser):
     group.add_argument("--data-dir", help="where prepared TFDS datasets lie")
     group.add_argument("--image-column", default="image", help="of a CSV file")
     group.add_argument(
+        "--text-column",
+        help="of a CSV file, or a feature of a TFDS dataset, with texts; several, "
+        "separated by commas, are joined",
+    )
+    group.add_argument(
         "--label-columns", help="of a CSV file, separated by commas (default: label)"
     )
     group.add_argument(
         "--skip-corrupt",
         action="store_true",
-        help="leave out files that are no images instead of stopping",
+        help="leave out files that are no images, and missing texts, instead of "
+        "stopping",
     )
     group.add_argument("--seed", type=int, default=0, metavar="N")
 
@@ -75,13 +84,15 @@ def load_datasets(
         **options,
     }
     on_corrupt = "skip" if arguments.skip_corrupt else "error"
-    if path.suffix.lower() == ".csv":
+    texts = arguments.text_column.split(",") if arguments.text_column else None
+    if _TABLE.fullmatch(path.name):
         asked = arguments.label_columns
         columns = asked.split(",") if asked else list(default_columns or ["label"])
         return tft.load_table(
             path,
-            arguments.image_column,
+            None if texts else arguments.image_column,
             columns[0] if len(columns) == 1 else columns,
+            text_column=texts,
             task=task,
             on_corrupt=on_corrupt,
             **common,
@@ -93,7 +104,11 @@ def load_datasets(
     splits = arguments.splits.split(",") if arguments.splits else default_splits
     try:
         return tft.load_tfds(
-            arguments.data, splits, data_dir=arguments.data_dir, **common
+            arguments.data,
+            splits,
+            data_dir=arguments.data_dir,
+            text_features=texts,
+            **common,
         )
     except ValueError as error:
         if "Received: name=" not in str(error):

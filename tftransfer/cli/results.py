@@ -65,6 +65,8 @@ def _draw(folder, history, evaluation, dataset):
     if evaluation.task != "classification":
         return
     tft.plot_confusion(evaluation, folder / "confusion.png")
+    if dataset.element_spec[0].dtype.name == "string":
+        return  # texts are no pictures
     right, wrong = tft.choose_examples(
         evaluation.labels, evaluation.probabilities, _SHOWN
     )

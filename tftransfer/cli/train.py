@@ -57,6 +57,8 @@ def run(arguments):
     stages = _read_stages(arguments)
     backbone = _load_backbone(arguments)
     train, validation, test = _load_data(arguments, backbone.image_size)
+    if train.element_spec[0].dtype.name == "string":
+        train = tft.batch_by_length(train, arguments.batch_size, seed=arguments.seed)
     model = tft.build_transfer_model(
         backbone,
         num_classes=_count_outputs(train, arguments.task),

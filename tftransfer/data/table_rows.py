@@ -68,11 +68,6 @@ def read_rows(csv):
     return rows, columns
 
 
-def is_table(path):
-    """Whether a path is named like a table that `read_rows` reads."""
-    return _kind_of(Path(path)) is not None
-
-
 def _kind_of(path):
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in OPENERS:
