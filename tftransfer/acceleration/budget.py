@@ -99,7 +99,7 @@ def choose_cut(candidates, num_rows, budget, inputs):
 
 def row_bytes(cut, inputs):
     """Bytes of one row of activations at a cut."""
-    shape = cut.tensor.shape[1:]
+    shape = cut.row_shape
     if None in shape:
         shape = cut.run_below(inputs(), training=False).shape[1:]
     return int(np.prod(shape)) * _ITEM_BYTES.get(cut.tensor.dtype, 4)

@@ -139,7 +139,7 @@ class Extraction:
     @property
     def row_bytes(self):
         """Bytes of one row of activations, 0 where the shape is not known."""
-        shape = self.cut.tensor.shape[1:]
+        shape = self.cut.row_shape
         if None in shape:
             return 0
         return int(np.prod(shape)) * (4 if self.dtype == "float32" else 2)

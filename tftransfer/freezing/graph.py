@@ -127,23 +127,50 @@ def _maker(tensor):
     return history.operation._inbound_nodes[history.node_index]
 
 
-def cut_positions(calls, outputs):
-    """Indices of the calls after which a single tensor is still needed.
+def list_cuts(calls, outputs):
+    """List the calls after which one tensor carries all that the layers have made.
 
-    The order of `calls` does not matter as long as each comes after those it reads:
-    around a cut every call lies either below or above it.
+    Beside it there may be tensors of whole numbers, such as the mask of a text: they
+    are few and exact, so they can go along. The order of `calls` does not matter as
+    long as each comes after those it reads: around a cut every call lies either below
+    or above it.
+
+    Args:
+        calls: List of `Call`.
+        outputs: Set of the keys of the model's outputs.
+
+    Returns:
+        List of tuples: index of the call, and a tuple of the keys of the tensors that
+        go along.
     """
     last_use = {key: index for index, call in enumerate(calls) for key in call.inputs}
     last_use.update(dict.fromkeys(outputs, len(calls)))
     made = {key for call in calls for key in call.outputs}
-    alive = {key for key in last_use if key not in made}
-    positions = []
+    alive = {key: None for key in last_use if key not in made}  # in order of making
+    whole = {key for key, tensor in _tensors(calls) if _is_whole(tensor)}
+    cuts = []
     for index, call in enumerate(calls):
-        alive |= last_use.keys() & set(call.outputs)
-        alive = {key for key in alive if last_use[key] > index}
-        if len(alive) == 1 and alive <= set(call.outputs):
-            positions.append(index)
-    return positions
+        alive.update(dict.fromkeys(key for key in call.outputs if key in last_use))
+        alive = {key: None for key in alive if last_use[key] > index}
+        carrying = alive if len(alive) == 1 else alive.keys() - whole
+        if len(carrying) == 1 and set(carrying) <= set(call.outputs):
+            cuts.append((index, tuple(key for key in alive if key not in carrying)))
+    return cuts
+
+
+def cut_positions(calls, outputs):
+    """List the indices of the calls of `list_cuts`."""
+    return [index for index, _ in list_cuts(calls, outputs)]
+
+
+def _tensors(calls):
+    for call in calls:
+        yield from zip(call.inputs, call.node.input_tensors, strict=True)
+        yield from zip(call.outputs, call.tensors, strict=True)
+
+
+def _is_whole(tensor):
+    return tensor.dtype == "bool" or "int" in str(tensor.dtype)
 
 
 def leaf_layers(calls):

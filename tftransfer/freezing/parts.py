@@ -8,9 +8,9 @@ from keras import ops
 
 from tftransfer.freezing.graph import (
     Graph,
-    cut_positions,
     graph_of,
     has_plain_call,
+    list_cuts,
     read_graph,
 )
 
@@ -20,7 +20,9 @@ class Cut:
     """A place where one single tensor carries everything from input to output.
 
     The parts below and above it run the model's own layers: nothing is copied, and
-    nothing is added to the model's graph.
+    nothing is added to the model's graph. Whole numbers that must go along, such as
+    the mask of a text, become further channels: `activations` are the tensor and, in
+    its last axis, one channel for each of them.
 
     Attributes:
         name: Name of the layer or operation that makes the tensor.
@@ -28,6 +30,8 @@ class Cut:
         position: Index of the call that makes it in `graph.calls`.
         graph: `Graph` of the model.
         model: The functional model.
+        along: Tuple of the keys of the tensors that go along, shaped as `tensor` is
+            without its last axis.
     """
 
     name: str
@@ -35,6 +39,13 @@ class Cut:
     position: int
     graph: Graph
     model: Any
+    along: tuple = ()
+
+    @property
+    def row_shape(self):
+        """Shape of the activations of a row, `None` where it is not known."""
+        shape = tuple(self.tensor.shape[1:])
+        return (*shape[:-1], shape[-1] + len(self.along)) if self.along else shape
 
     @property
     def calls_below(self):
@@ -47,31 +58,47 @@ class Cut:
         return self.graph.calls[self.position + 1 :]
 
     def run_below(self, inputs, training=None):
-        """Compute the tensor.
+        """Compute the activations.
 
         Args:
             inputs: What the model takes.
             training: As in a model's `call`.
 
         Returns:
-            Tensor of the shape and dtype of `tensor`.
+            Tensor of the dtype of `tensor`.
         """
         values = self.model._standardize_inputs(inputs)
         known = dict(zip(self.graph.inputs, values, strict=True))
         run_calls(self.calls_below, known, training)
-        return known[self._key]
+        return self._pack(known)
+
+    def run_from(self, lower, activations, training=None):
+        """Compute the activations from those of a cut further down.
+
+        Args:
+            lower: `Cut` of the same model.
+            activations: Values of that cut.
+            training: As in a model's `call`.
+
+        Returns:
+            Tensor of the dtype of `tensor`.
+        """
+        known = lower._unpack(activations)
+        calls = self.graph.calls[lower.position + 1 : self.position + 1]
+        run_calls(calls, known, training)
+        return self._pack(known)
 
     def run_above(self, activations, training=None):
         """Compute what the model returns.
 
         Args:
-            activations: Values of the tensor, any float dtype.
+            activations: As `run_below` gives them, any float dtype.
             training: As in a model's `call`.
 
         Returns:
             Tensor, or a structure of tensors as the model has it.
         """
-        known = {self._key: ops.cast(activations, self.tensor.dtype)}
+        known = self._unpack(activations)
         run_calls(self.calls_above, known, training)
         flat = [known[key] for key in self.graph.outputs]
         outputs = keras.tree.pack_sequence_as(self.model._outputs_struct, flat)
@@ -82,13 +109,13 @@ class Cut:
         """Compute what an operation above the cut takes, in inference.
 
         Args:
-            activations: Values of the tensor, any float dtype.
+            activations: As `run_below` gives them, any float dtype.
             operation: Layer with one input, called above the cut.
 
         Returns:
             Tensor.
         """
-        known = {self._key: ops.cast(activations, self.tensor.dtype)}
+        known = self._unpack(activations)
         above = self.calls_above
         place = [call.operation for call in above].index(operation)
         run_calls(above[:place], known, training=False)
@@ -97,6 +124,22 @@ class Cut:
     @property
     def _key(self):
         return self.graph.calls[self.position].outputs[0]
+
+    def _pack(self, known):
+        value = known[self._key]
+        channels = [ops.cast(known[key], value.dtype)[..., None] for key in self.along]
+        return ops.concatenate([value, *channels], axis=-1) if channels else value
+
+    def _unpack(self, activations):
+        dtype = self.tensor.dtype
+        if not self.along:
+            return {self._key: ops.cast(activations, dtype)}
+        width = self.tensor.shape[-1]
+        known = {self._key: ops.cast(activations[..., :width], dtype)}
+        tensors = dict(_made_by(self.calls_below))
+        for place, key in enumerate(self.along, width):
+            known[key] = ops.cast(activations[..., place], tensors[key].dtype)
+        return known
 
 
 def run_calls(calls, known, training):
@@ -153,14 +196,30 @@ def single_tensor_cuts(model, *, with_output=False):
         return []
     model = getattr(model, "_functional", model)  # that of a Sequential model
     graph, cuts = read_graph(model), []
-    for position in cut_positions(graph.calls, set(graph.outputs)):
+    tensors = dict(_made_by(graph.calls))
+    for position, along in list_cuts(graph.calls, set(graph.outputs)):
         call = graph.calls[position]
-        if len(call.outputs) > 1 or not _is_plain(call.tensors[0]):
+        tensor = call.tensors[0]
+        if len(call.outputs) > 1 or not _is_plain(tensor):
+            continue
+        if not all(_can_go_along(tensors.get(key), tensor) for key in along):
             continue
         if with_output or call.outputs[0] not in graph.outputs:
             name = call.operation.name
-            cuts.append(Cut(name, call.tensors[0], position, graph, model))
+            cuts.append(Cut(name, tensor, position, graph, model, along))
     return cuts
+
+
+def _made_by(calls):
+    for call in calls:
+        yield from zip(call.outputs, call.tensors, strict=True)
+
+
+def _can_go_along(other, tensor):
+    """Whether whole numbers fit beside `tensor`, and its dtype holds them exactly."""
+    if other is None or len(other.shape) + 1 != len(tensor.shape):
+        return False
+    return tensor.dtype in ("float32", "float64") or other.dtype == "bool"
 
 
 def is_random(operation):
