@@ -84,30 +84,22 @@ def load_datasets(
         **options,
     }
     on_corrupt = "skip" if arguments.skip_corrupt else "error"
-    texts = arguments.text_column.split(",") if arguments.text_column else None
     if _TABLE.fullmatch(path.name):
-        asked = arguments.label_columns
-        columns = asked.split(",") if asked else list(default_columns or ["label"])
-        return tft.load_table(
-            path,
-            None if texts else arguments.image_column,
-            columns[0] if len(columns) == 1 else columns,
-            text_column=texts,
-            task=task,
-            on_corrupt=on_corrupt,
-            **common,
+        columns = default_columns or ["label"]
+        return _load_table(
+            arguments, columns, task=task, on_corrupt=on_corrupt, **common
         )
     if path.is_dir():
         return tft.load_folder(path, on_corrupt=on_corrupt, **common)
     common.pop("validation_fraction", None)
     common.pop("class_names", None)
-    splits = arguments.splits.split(",") if arguments.splits else default_splits
+    splits = _split(arguments.splits) or default_splits
     try:
         return tft.load_tfds(
             arguments.data,
             splits,
             data_dir=arguments.data_dir,
-            text_features=texts,
+            text_features=_split(arguments.text_column),
             **common,
         )
     except ValueError as error:
@@ -117,6 +109,22 @@ def load_datasets(
             f"`DATA` must be {SOURCES}. Received: {arguments.data!r}, which is neither "
             f"a folder nor a file here, nor a dataset: {error}"
         ) from error
+
+
+def _load_table(arguments, columns, **options):
+    columns = _split(arguments.label_columns) or list(columns)
+    texts = _split(arguments.text_column)
+    return tft.load_table(
+        arguments.data,
+        None if texts else arguments.image_column,
+        columns[0] if len(columns) == 1 else columns,
+        text_column=texts,
+        **options,
+    )
+
+
+def _split(names):
+    return names.split(",") if names else None
 
 
 def read_image_size(arguments):
