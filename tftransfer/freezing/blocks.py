@@ -13,6 +13,7 @@ from tftransfer.freezing.graph import (
     list_calls,
 )
 from tftransfer.freezing.naming import block_name
+from tftransfer.freezing.strands import split_strands, take_turns
 
 FEATURES = "features"
 _NORMALIZATIONS = (
@@ -62,6 +63,10 @@ def model_blocks(model):
     - a normalization alone belongs to the block below it;
     - what has no weights joins its neighbor below (at the input the one above).
 
+    Networks side by side, which share nothing with weights and meet at the features
+    only, have blocks each of their own. These take turns from the output back, so that
+    the last n are about as far up in each.
+
     The name is what the layers' names have in common up to the last word `block`,
     `cell` or `expanded_conv` with its number, otherwise without words such as `conv`
     or `bn`. NASNet passes two tensors from cell to cell and so has almost no cuts:
@@ -97,17 +102,35 @@ def split_model(model):
     """Return the blocks of the backbone and the list of the head's layers."""
     calls, outputs = list_calls(graph_of(model))
     backbone, head = _split_calls(calls, outputs)
-    ends = [i for i in cut_positions(backbone + head, outputs) if i < len(backbone)]
-    segments: list[_Segment] = []
+    made = {key for call in backbone for key in call.outputs}
+    needed = made & outputs.union(*(call.inputs for call in head))
+    strands, others = split_strands(backbone, needed)
     taken: set[int] = set()
-    for start, end in zip([0, *(i + 1 for i in ends)], [*ends, None], strict=True):
-        stop = len(backbone) if end is None else end + 1
-        # A layer used twice belongs to its first place: frozen there, frozen for all.
-        fresh = [x for x in leaf_layers(backbone[start:stop]) if id(x) not in taken]
-        taken.update(map(id, fresh))
-        segments += _segments_of(fresh)
-    blocks = _unique_names([_block_of(segment) for segment in _merge(segments)])
+    sequences = []
+    for place, (strand, keys) in enumerate(strands, 1):
+        segments = _cut(strand, keys, taken)
+        if place == len(strands):
+            segments += _segments_of(_fresh(others, taken))
+        sequences.append([_block_of(segment) for segment in _merge(segments)])
+    blocks = _unique_names(take_turns(sequences))
     return blocks, [x for x in leaf_layers(head) if id(x) not in taken]
+
+
+def _cut(calls, outputs, taken):
+    """Cut calls into segments wherever one tensor carries everything."""
+    segments: list[_Segment] = []
+    ends = cut_positions(calls, outputs)
+    for start, end in zip([0, *(i + 1 for i in ends)], [*ends, None], strict=True):
+        stop = len(calls) if end is None else end + 1
+        segments += _segments_of(_fresh(calls[start:stop], taken))
+    return segments
+
+
+def _fresh(calls, taken):
+    # A layer used twice belongs to its first place: frozen there, frozen for all.
+    fresh = [layer for layer in leaf_layers(calls) if id(layer) not in taken]
+    taken.update(map(id, fresh))
+    return fresh
 
 
 @dataclasses.dataclass
