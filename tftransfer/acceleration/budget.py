@@ -6,6 +6,7 @@ import numpy as np
 
 from tftransfer.checks import check_choice, check_whole_number
 from tftransfer.engines.building import ENGINES
+from tftransfer.features.by_length import full_row_shape
 from tftransfer.store.eviction import available_bytes
 from tftransfer.store.listing import format_bytes
 
@@ -99,7 +100,7 @@ def choose_cut(candidates, num_rows, budget, inputs):
 
 def row_bytes(cut, inputs):
     """Bytes of one row of activations at a cut."""
-    shape = cut.row_shape
+    shape = full_row_shape(cut)
     if None in shape:
         shape = cut.run_below(inputs(), training=False).shape[1:]
     return int(np.prod(shape)) * _ITEM_BYTES.get(cut.tensor.dtype, 4)

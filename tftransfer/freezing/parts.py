@@ -76,14 +76,15 @@ class Cut:
         """Compute the activations from those of a cut further down.
 
         Args:
-            lower: `Cut` of the same model.
+            lower: `Cut` of the same model, where nothing goes along.
             activations: Values of that cut.
             training: As in a model's `call`.
 
         Returns:
             Tensor of the dtype of `tensor`.
         """
-        known = lower._unpack(activations)
+        made = self.graph.calls[lower.position]  # each reading has keys of its own
+        known = {made.outputs[0]: ops.cast(activations, lower.tensor.dtype)}
         calls = self.graph.calls[lower.position + 1 : self.position + 1]
         run_calls(calls, known, training)
         return self._pack(known)
