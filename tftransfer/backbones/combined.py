@@ -37,8 +37,8 @@ def combine_backbones(
     as they are, and `fine_tune(..., head_solver="lbfgs")` solves on them, running the
     networks once. Dense features of networks are stored and read again as ever.
 
-    `trainable_depth` counts the blocks of the networks; of several networks, blocks as
-    far from the features count as one. Tf-idf learns nothing in `fit`.
+    `trainable_depth` counts the blocks of the networks; those of several networks take
+    turns, from the features back. Tf-idf learns nothing in `fit`.
 
     Args:
         backbones: List of at least two: handles, models or `Backbone`s as
@@ -172,6 +172,6 @@ def _name_apart(parts):
             name, number = f"{part.name}_{number}", number + 1
         taken.add(name)
         if name != part.name:
-            part = keras.Model(part.inputs, part.outputs, name=name)
+            part = keras.Model(part.inputs[0], part.outputs[0], name=name)
         named.append(part)
     return named
