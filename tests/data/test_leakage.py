@@ -30,7 +30,7 @@ def test_different_images_are_no_leakage():
     report = check_leakage(batches(photographs(60)), batches(photographs(30, seed=1)))
     assert not report and report.pairs == []
     assert str(report) == (
-        "No leakage found: compared 30 test images against 60 to train on."
+        "No leakage found: compared 30 test examples against 60 to train on."
     )
 
 

@@ -55,7 +55,7 @@ class LeakageReport:
         return sum(pair.kind == kind for pair in self.pairs)
 
     def __str__(self):
-        compared = f"{self.num_test} test images against {self.num_train} to train on"
+        compared = f"{self.num_test} test examples against {self.num_train} to train on"
         if not self.pairs:
             return f"No leakage found: compared {compared}."
         lines = [
