@@ -40,6 +40,7 @@ class FastPath:
 
     def __init__(self, model, settings, report):
         self.model, self.settings, self.report = model, settings, report
+        self._channels = 0  # of masks, in the rows stored last
 
     def say(self, line):
         """Report a line, unless silent."""
@@ -189,6 +190,7 @@ class FastPath:
             own = _extract(stack, extraction, validation, 1)
         stack.enter_context(resume_above(cuts))
         stack.enter_context(fresh_traces(self.model))
+        self._channels = len(cuts[0].along) if None in cuts[0].row_shape else 0
         return entries, own, cuts[-1]
 
     def _differs(self, part):
@@ -241,7 +243,13 @@ class FastPath:
         # Of two domains the first one has the labels.
         weights = [class_weight] + [None] * (len(part.examples) - 1)
         return [
-            stored_rows(views, examples, seed=seed, class_weight=weight)
+            stored_rows(
+                views,
+                examples,
+                seed=seed,
+                class_weight=weight,
+                channels=self._channels,
+            )
             for views, examples, weight in zip(
                 entries, part.examples, weights, strict=True
             )

@@ -7,6 +7,8 @@ import tensorflow as tf
 from tftransfer.acceleration.resuming import mark_activations
 from tftransfer.features.extraction import ACTIVATIONS
 
+_MULTIPLE = 16  # of which the length of texts is one
+
 
 class Rows:
     """Activations, labels and weights, in the order of an epoch.
@@ -23,19 +25,29 @@ class Rows:
         seed: Whole number, of the order; `None` keeps that of the arrays.
         class_weight: Dict from class to weight, for labels with a class each.
         is_stored: Whether the first arrays are activations, not inputs of the model.
+        channels: Of activations of texts, how many of their last channels are 0 where
+            a text has ended: batches are as long as their longest text then. 0: none.
 
     Attributes:
         epoch: Number of the epoch, to be set when it begins.
     """
 
     def __init__(
-        self, views, batch_sizes, rest, *, seed=None, class_weight=None, is_stored=True
+        self,
+        views,
+        batch_sizes,
+        rest,
+        *,
+        seed=None,
+        class_weight=None,
+        is_stored=True,
+        channels=0,
     ):
         self.epoch = 0
         self.num_rows = sum(batch_sizes)
         self.batch_sizes = batch_sizes
         self.splits = np.cumsum([0, *batch_sizes])
-        self._seed, self.is_stored = seed, is_stored
+        self._seed, self.is_stored, self.channels = seed, is_stored, channels
         self._rest, self._views = rest, views
         if class_weight is not None:
             self._rest = (*rest, None)
@@ -78,7 +90,12 @@ class Rows:
 
     def load(self, view, rows):
         """Return rows in this order: a list of arrays, as in `views`."""
-        return [array[rows] for array in self._views[view]]
+        first, *rest = [array[rows] for array in self._views[view]]
+        if self.channels:
+            is_text = first[..., -self.channels :].any(axis=(0, 2))
+            longest = int(np.flatnonzero(is_text).max(initial=0)) + 1
+            first = first[:, : -(-longest // _MULTIPLE) * _MULTIPLE]
+        return [first, *rest]
 
     def pack(self, leaves):
         """Return a batch as the model takes it, from a list as `load` gives it."""
@@ -111,6 +128,8 @@ class Rows:
         types = [tf.as_dtype(array.dtype) for array in arrays]
         leaves = tf.numpy_function(self.load, [view, rows], types)
         shapes = [(None, *array.shape[1:]) for array in arrays]
+        if self.channels:
+            shapes[0] = (None, None, *shapes[0][2:])
         return self.pack(list(map(tf.ensure_shape, leaves, shapes)))
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from tftransfer.checks import check_whole_number
 from tftransfer.export.images import check_decodes, check_images, find_files
 from tftransfer.export.inputs import IMAGES, TEXTS
 from tftransfer.export.predictions import build_predictions
+from tftransfer.export.requirements import import_requirements, list_requirements
 from tftransfer.export.saved_model import FORMAT_VERSION, METADATA_FILE, VERSION_FOLDER
 from tftransfer.export.signatures import DEFAULT, FROM_IMAGES, METADATA
 
@@ -29,6 +31,8 @@ def load_exported(path):
     Raises:
         ValueError: If there is no such folder, it is damaged, or no export of
             tftransfer.
+        ImportError: If it needs a package that is not installed, such as
+            tensorflow-text; the message gives the pip line.
 
     Example:
 
@@ -184,8 +188,9 @@ def _find_saved_model(path):
 
 def _load(path, folder):
     try:
+        import_requirements(list_requirements(folder))
         return tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (OSError, ValueError, DecodeError, tf.errors.OpError) as error:
         raise ValueError(
             "`path` must be a folder written by export_model. "
             f"Received: path={str(path)!r}, a SavedModel that cannot be read: "

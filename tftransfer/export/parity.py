@@ -13,6 +13,7 @@ import tensorflow as tf
 from tftransfer.decoding import decode_image
 from tftransfer.export import serve_rows
 from tftransfer.export.inputs import IMAGES
+from tftransfer.export.requirements import list_requirements
 from tftransfer.export.signatures import DEFAULT, FROM_IMAGES
 
 TOLERANCE = 1e-4
@@ -58,8 +59,13 @@ def measure_parity(saved_model, rows, model, model_input, task):
         "max_abs_difference": largest,
         "tolerance": TOLERANCE,
         "rows": len(rows),
-        "where": f"fresh process, tensorflow {tf.__version__} alone, CPU",
+        "where": f"fresh process, {_describe_packages(saved_model)}, CPU",
     }
+
+
+def _describe_packages(saved_model):
+    modules = list_requirements(saved_model)
+    return f"tensorflow {tf.__version__} {f'with {modules}' if modules else 'alone'}"
 
 
 def predict_live(model, model_input, task, rows):
@@ -109,6 +115,8 @@ def plan_calls(rows, model_input):
 def serve_in_fresh_process(saved_model, calls):
     """Serve tensors in a new Python process that has TensorFlow and nothing else.
 
+    Only packages that bring operations of the SavedModel are imported as well.
+
     Args:
         saved_model: Folder of the SavedModel.
         calls: List of `(signature, input name, tensor)`.
@@ -123,6 +131,7 @@ def serve_in_fresh_process(saved_model, calls):
         _write_calls(folder, calls)
         # -P: the script's own folder is not searched for modules.
         command = [sys.executable, "-P", serve_rows.__file__, str(saved_model), folder]
+        command += list_requirements(saved_model)
         done = subprocess.run(command, capture_output=True, text=True, env=_on_cpu())
         if done.returncode != 0:
             raise RuntimeError(

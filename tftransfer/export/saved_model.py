@@ -11,6 +11,7 @@ import tensorflow as tf
 from tftransfer._version import __version__
 from tftransfer.export.inputs import read_input
 from tftransfer.export.parity import measure_parity
+from tftransfer.export.requirements import list_requirements
 from tftransfer.export.rows import take_rows
 from tftransfer.export.signatures import (
     METADATA,
@@ -39,8 +40,10 @@ def export_model(
     """Write a model as a SavedModel that serves what was trained, and prove it.
 
     Serving needs TensorFlow and nothing else: decoding, resizing, preprocessing and
-    the names of the classes are inside. Before the export gets its name a fresh
-    process loads it and its predictions are compared with the live model's.
+    the names of the classes are inside. Only what splits texts for some encoders needs
+    TensorFlow Text beside it; `"requires"` in `metadata.json` says so. Before the
+    export gets its name a fresh process loads it and its predictions are compared with
+    the live model's.
 
     `path/1` holds the SavedModel, `path/metadata.json` describes it. Signatures:
 
@@ -113,6 +116,7 @@ def export_model(
         with _explaining_failure(path):
             write_signatures(plain, signatures, saved_model)
         parity = measure_parity(saved_model, rows, plain, model_input, task)
+        about["requires"] = list_requirements(saved_model)
         about["parity"] = parity
         with _explaining_failure(path):
             _write_json(folder / METADATA_FILE, about)

@@ -1,26 +1,31 @@
 """Run as a script: serve rows from a SavedModel with TensorFlow and nothing else.
 
-Usage: `python serve_rows.py SAVED_MODEL FOLDER`. FOLDER holds `calls.json`, a list of
+Usage: `python serve_rows.py SAVED_MODEL FOLDER [MODULE ...]`. The modules bring
+operations that the SavedModel needs. FOLDER holds `calls.json`, a list of
 `{"signature", "input", "dtype", "file"}`, and the serialized tensors it names; the
 outputs of call 0 are written to `0.npz`, and so on.
 """
 
+import importlib
 import json
 import sys
 from pathlib import Path
 
-BLOCKED = ("keras", "tf_keras", "tftransfer")
+BLOCKED = ("tf_keras", "keras", "tftransfer")
 
 
-def main(saved_model, folder):
+def main(saved_model, folder, *modules):
     """Serve every call listed in `folder` and write the outputs beside it."""
-    for package in BLOCKED:
+    # TensorFlow Text imports Keras for layers of its own.
+    for package in BLOCKED[2:] if modules else BLOCKED:
         # An import of it fails, as on a server that has none.
         sys.modules[package] = None  # type: ignore[assignment]
 
     import numpy as np
     import tensorflow as tf
 
+    for module in modules:
+        importlib.import_module(module)
     signatures = tf.saved_model.load(saved_model).signatures
     calls = json.loads(Path(folder, "calls.json").read_text(encoding="utf-8"))
     for number, call in enumerate(calls):
