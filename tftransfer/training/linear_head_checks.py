@@ -69,14 +69,17 @@ def _read_l2(regularizer):
 def check_features(dense, features):
     """Return `features` as a finite float32 or float64 array `(n, width)`.
 
+    A matrix of `scipy.sparse` stays sparse, in compressed rows.
+
     Raises:
         ValueError: If they are not, or have not the width the layer was built for.
     """
-    features = np.asarray(features)
+    is_sparse = hasattr(features, "tocsr")
+    features = features.tocsr() if is_sparse else np.asarray(features)
     if features.dtype not in ("float32", "float64"):
         features = features.astype("float32")
     width = dense.kernel.shape[0] if dense.built else None
-    is_table = features.ndim == 2 and features.size
+    is_table = features.ndim == 2 and 0 not in features.shape
     if not is_table or features.shape[1] != (width or features.shape[1]):
         wanted = f"(n, {width or 'width'})"
         raise ValueError(

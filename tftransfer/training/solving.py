@@ -1,14 +1,19 @@
 """A stage that solves a linear head instead of training it."""
 
+import contextlib
+import functools
+
 import keras
 import numpy as np
 
 from tftransfer.acceleration.parts import CannotStore
+from tftransfer.acceleration.rows import weigh_rows
 from tftransfer.checks import check_choice
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.graph import graph_of
 from tftransfer.tasks import infer_task
 from tftransfer.training.linear_head import solve_linear_head
+from tftransfer.training.sparse_features import SparseFeatures, takes_sparse
 
 _ROWS = 1024  # at once, from the cut to the head
 HEAD_SOLVERS = ("lbfgs",)
@@ -80,8 +85,9 @@ def solve_stage(model, fast_path, train, validation, *, epoch, callbacks, **sett
     Raises:
         ValueError: If no features can be stored.
     """
+    class_weight = settings["class_weight"]
     try:
-        with fast_path.rows(train, validation, settings["class_weight"]) as stored:
+        with _prepared(model, fast_path, train, validation, class_weight) as solve:
             watchers = keras.callbacks.CallbackList(
                 callbacks,
                 add_history=True,
@@ -93,7 +99,7 @@ def solve_stage(model, fast_path, train, validation, *, epoch, callbacks, **sett
             )
             watchers.on_train_begin()
             watchers.on_epoch_begin(epoch)
-            logs = _solve(model, stored)
+            logs = solve()
             watchers.on_epoch_end(epoch, logs)
             watchers.on_train_end(logs)
     except CannotStore as reason:
@@ -102,6 +108,50 @@ def solve_stage(model, fast_path, train, validation, *, epoch, callbacks, **sett
             f"head_solver='lbfgs', but {reason}. Leave it out to train the head."
         ) from None
     return model.history
+
+
+@contextlib.contextmanager
+def _prepared(model, fast_path, train, validation, class_weight):
+    """Yield a function that solves the head and returns the logs of the epoch."""
+    if takes_sparse(model, linear_head(model)):
+        features = SparseFeatures(model, linear_head(model), fast_path)
+        parts = [part and features.read(part) for part in (train, validation)]
+        tables = [part and (features.matrix(part[0]), *part[1:]) for part in parts]
+        yield functools.partial(_solve_sparse, model, tables, class_weight)
+        return
+    with fast_path.rows(train, validation, class_weight) as stored:
+        yield functools.partial(_solve, model, stored)
+
+
+def _solve_sparse(model, tables, class_weight):
+    (features, labels, weights), own = tables
+    if class_weight is not None:
+        weights = weigh_rows(labels, class_weight)
+    head = linear_head(model)
+    task = infer_task(model)
+    solve_linear_head(head, features, labels, task, sample_weight=weights)
+    logs = _judge(model, features, labels, weights)
+    if own is not None:
+        logs.update(
+            {f"val_{name}": value for name, value in _judge(model, *own).items()}
+        )
+    return logs
+
+
+def _judge(model, features, labels, weights):
+    """Loss and metrics of the head's outputs, as `evaluate` has them."""
+    head = linear_head(model)
+    outputs = features @ np.asarray(head.kernel)
+    outputs = outputs + np.asarray(head.bias) if head.use_bias else outputs
+    parts = {"y": labels, "y_pred": outputs, "sample_weight": weights}
+    given = {
+        k: x if x is None else keras.ops.convert_to_tensor(x) for k, x in parts.items()
+    }
+    model.reset_metrics()
+    loss = model.compute_loss(**given)
+    logs = model.compute_metrics(None, **given)
+    model.reset_metrics()
+    return {name: float(value) for name, value in {**logs, "loss": loss}.items()}
 
 
 def _solve(model, stored):
