@@ -16,7 +16,12 @@ from tftransfer.backbones.listing import list_backbones
 from tftransfer.backbones.packaged import PACKAGED, build_packaged
 from tftransfer.backbones.preprocessing import preprocessing_mode
 from tftransfer.backbones.texts import KINDS as TEXT_KINDS
-from tftransfer.backbones.texts import TEXTS, builder_of, check_text_handle
+from tftransfer.backbones.texts import (
+    TEXTS,
+    build_text_backbone,
+    builder_of,
+    check_text_handle,
+)
 from tftransfer.backbones.widening import copy_weights_widened
 from tftransfer.checks import check_image_size, check_whole_number, did_you_mean
 
@@ -242,7 +247,7 @@ def _build(handle, given, options):
     if kind in TEXT_KINDS:
         _check_no_size(handle, given["image_size"])
         _check_options(builder_of(kind), options)
-        return builder_of(kind)(name, **options)
+        return build_text_backbone(kind, name, options)
     if kind == "hub" or not isinstance(handle, keras.Model) and os.path.isdir(handle):
         handle = name if kind == "hub" else handle
         _check_options(load_hub_model, options)
@@ -271,6 +276,7 @@ def _check_options(build, options):
     known = set(inspect.signature(build).parameters)
     # Fixed by `load_backbone`, or of a top that a backbone has not.
     known -= {"self", "name", "handle", "model", "weights", "image_size"}
+    known -= {"preset", "path"}
     known -= {"in_channels", "include_top", "num_classes"}
     for key, value in options.items():
         if key not in known:

