@@ -3,32 +3,21 @@
 import dataclasses
 import inspect
 import os
-import pathlib
 
 import keras
 
 from tftransfer.backbones.alexnet import build_alexnet
-from tftransfer.backbones.applications import build_application, list_applications
+from tftransfer.backbones.applications import build_application
+from tftransfer.backbones.handles import check_name, split_handle
 from tftransfer.backbones.hub import load_hub_model
-from tftransfer.backbones.hub_resolve import check_saved_model
 from tftransfer.backbones.keras_models import load_keras_backbone
 from tftransfer.backbones.listing import list_backbones
-from tftransfer.backbones.packaged import PACKAGED, build_packaged
+from tftransfer.backbones.packaged import build_packaged
 from tftransfer.backbones.preprocessing import preprocessing_mode
 from tftransfer.backbones.texts import KINDS as TEXT_KINDS
-from tftransfer.backbones.texts import (
-    TEXTS,
-    build_text_backbone,
-    builder_of,
-    check_text_handle,
-)
+from tftransfer.backbones.texts import build_text_backbone, builder_of
 from tftransfer.backbones.widening import copy_weights_widened
 from tftransfer.checks import check_image_size, check_whole_number, did_you_mean
-
-_KINDS = (
-    "keras:<Name>, pip:<name>, text:<name>, keras_hub:<preset>, words:<file>, "
-    "hub:<handle>, alexnet, or the path of a model"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,58 +104,8 @@ def check_handle(handle):
         ValueError: If a name or path is unknown; near names are offered.
         TypeError: If it is neither a string, a path, a model nor a `Backbone`.
     """
-    if isinstance(handle, (Backbone, keras.Model)):
-        return
-    if not isinstance(handle, (str, os.PathLike)):
-        raise TypeError(
-            f"`backbone` must be {_KINDS}, a keras.Model or a Backbone. Received: "
-            f"backbone={handle!r} of type {type(handle).__name__}. See "
-            "`tftransfer backbones` for names."
-        )
-    kind, name = _split(handle)
-    known = {"keras": list_applications(), "pip": list(PACKAGED), "alexnet": [""]}
-    known["text"] = list(TEXTS)
-    if kind == "path":
-        _check_path(handle)
-    elif kind == "hub" and "://" not in name:
-        check_saved_model(name)
-    elif kind in known and name not in known[kind]:
-        raise _unknown_handle(handle)
-    elif kind in TEXT_KINDS:
-        check_text_handle(kind, name)
-
-
-def _split(handle):
-    text = os.fspath(handle)
-    kind, colon, name = text.partition(":")
-    if text == "alexnet":
-        return "alexnet", ""
-    if colon and kind in ("keras", "pip", "hub", *TEXT_KINDS):
-        return kind, name
-    if text.startswith(("http://", "https://")):
-        return "hub", text
-    return "path", text
-
-
-def _check_path(handle):
-    path = pathlib.Path(handle)
-    if path.is_dir():
-        check_saved_model(path)
-    elif path.suffix != ".keras" or not path.is_file():
-        raise _unknown_handle(handle)
-
-
-def _unknown_handle(handle):
-    names = [f"keras:{name}" for name in list_applications()]
-    names += [f"pip:{name}" for name in PACKAGED] + ["alexnet"]
-    names += [f"text:{name}" for name in TEXTS]
-    hint = did_you_mean(handle, names)
-    hint = f"{hint} " if hint else ""
-    return ValueError(
-        f"`backbone` must be {_KINDS} (a SavedModel directory or a .keras file). "
-        f"Received: backbone={os.fspath(handle)!r}. {hint}See `tftransfer backbones` "
-        "for all names."
-    )
+    if not isinstance(handle, (Backbone, keras.Model)):
+        check_name(handle)
 
 
 def load_backbone(
@@ -233,7 +172,9 @@ def _build_application(name, given, options):
 
 
 def _build(handle, given, options):
-    kind, name = ("path", None) if isinstance(handle, keras.Model) else _split(handle)
+    kind, name = (
+        ("path", None) if isinstance(handle, keras.Model) else split_handle(handle)
+    )
     if kind == "keras":
         return _build_application(name, given, options)
     if kind == "pip":
@@ -261,8 +202,9 @@ def _reload(backbone, changes):
     options = {**backbone.options, **changes}
     if isinstance(backbone.source, keras.Model):  # whose layers are shared anyway
         return load_backbone(backbone.source, **options)
-    kind, name = _split(backbone.source)
-    without = {} if kind in ("hub", "path") else {"weights": None}
+    kind, name = split_handle(backbone.source)
+    own = kind in ("hub", "path", *TEXT_KINDS)
+    without = {} if own else {"weights": None}
     model = load_backbone(backbone.source, **{**options, **without}).model
     # Networks that reverse the colors do so in front of the first kernel only for
     # three channels.
