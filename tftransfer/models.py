@@ -185,7 +185,7 @@ def load_model(path, *, safe_mode=True):
         ValueError: If the file is missing or damaged.
         TypeError: If safe mode refuses what is in it (Keras' own message says what).
     """
-    from tftransfer.backbones import hub  # noqa: F401  registers HubLayer
+    from tftransfer.backbones import combined, hub  # noqa: F401  registers layers
 
     if not os.path.isfile(path):
         raise ValueError(
