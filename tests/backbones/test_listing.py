@@ -9,7 +9,7 @@ from tftransfer.backbones.packaged import PACKAGED
 def test_every_network_is_listed_once():
     handles = [info.handle for info in list_backbones()]
     expected = {f"keras:{name}" for name in list_applications()}
-    expected |= {f"pip:{name}" for name in PACKAGED} | {"alexnet"}
+    expected |= {f"pip:{name}" for name in PACKAGED} | {"alexnet", "text:minilm_l6"}
     assert set(handles) == expected and len(handles) == len(expected)
 
 

@@ -93,7 +93,7 @@ class TokenIds(keras.layers.Layer):
             framed, framed.with_values(tf.gather(is_used, framed.value_rowids()))
         )
         padded = self._pad(framed)
-        return tf.reshape(padded, [-1, number, tf.shape(padded)[1]])
+        return tf.reshape(padded, [-1, tf.cast(number, tf.int32), tf.shape(padded)[1]])
 
     def compute_output_spec(self, texts):
         """Return the shape and dtype of the ids."""
