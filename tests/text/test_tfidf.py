@@ -10,7 +10,8 @@ import tensorflow as tf
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 import tftransfer as tft
-from tftransfer.text.tfidf import TfIdf, split_words
+from tftransfer.text.terms import split_words
+from tftransfer.text.tfidf import TfIdf
 from tftransfer.text.tfidf_fitting import fit_tfidf
 
 CORPUS = [
@@ -37,7 +38,7 @@ def to_array(sparse):
 
 @pytest.fixture
 def layer():
-    return fit_tfidf(CORPUS, min_documents=1)
+    return fit_tfidf(CORPUS, min_documents=1, shortest_word=2)
 
 
 @pytest.fixture
@@ -49,13 +50,21 @@ def model(layer):
     return model
 
 
-@pytest.mark.parametrize("min_documents", [1, 2])
-@pytest.mark.parametrize("pairs", [True, False])
-def test_terms_and_values_are_those_of_scikit_learn(min_documents, pairs):
+@pytest.mark.parametrize(
+    ("shortest_word", "pattern"), [(1, r"(?u)\b\w+\b"), (2, r"(?u)\b\w\w+\b")]
+)
+@pytest.mark.parametrize(("min_documents", "pairs"), [(1, True), (2, True), (2, False)])
+def test_terms_and_values_are_those_of_scikit_learn(
+    min_documents, pairs, shortest_word, pattern
+):
     theirs = TfidfVectorizer(
-        sublinear_tf=True, ngram_range=(1, 1 + pairs), min_df=min_documents
+        sublinear_tf=True,
+        ngram_range=(1, 1 + pairs),
+        min_df=min_documents,
+        token_pattern=pattern,
     ).fit(CORPUS)
-    ours = fit_tfidf(CORPUS, min_documents=min_documents, pairs=pairs)
+    settings = {"min_documents": min_documents, "shortest_word": shortest_word}
+    ours = fit_tfidf(CORPUS, pairs=pairs, **settings)
     assert ours.vocabulary == theirs.get_feature_names_out().tolist()
     np.testing.assert_allclose(ours.idf, theirs.idf_, rtol=1e-6)
     texts = [*CORPUS, "good GOOD good unknown été"]
@@ -118,13 +127,19 @@ def test_most_frequent_terms_are_kept():
     ids=["dataset", "with labels", "column", "arrays", "bytes"],
 )
 def test_a_corpus_comes_in_many_forms(corpus, layer):
-    assert fit_tfidf(corpus, min_documents=1).fingerprint == layer.fingerprint
+    assert (
+        fit_tfidf(corpus, min_documents=1, shortest_word=2).fingerprint
+        == layer.fingerprint
+    )
 
 
 def test_counts_of_many_batches_add_up(monkeypatch, layer):
     monkeypatch.setattr("tftransfer.text.tfidf_fitting.BATCH", 1)
     monkeypatch.setattr("tftransfer.text.tfidf_fitting.MERGED", 1)
-    assert fit_tfidf(CORPUS, min_documents=1).fingerprint == layer.fingerprint
+    assert (
+        fit_tfidf(CORPUS, min_documents=1, shortest_word=2).fingerprint
+        == layer.fingerprint
+    )
 
 
 def test_lone_surrogates_are_question_marks():
@@ -176,7 +191,7 @@ def test_a_layer_without_its_terms_says_so(layer):
         ([1], [1.0], r"Received: vocabulary=\[1\]"),
         (["good", "good"], [1.0, 1.0], r"more than one of \['good'\]"),
         (["Good"], [1.0], "Received: the term 'Good'"),
-        (["a"], [1.0], "Received: the term 'a'"),
+        (["a!"], [1.0], "Received: the term 'a!'"),
         (["one two three"], [1.0], "Received: the term 'one two three'"),
         (["good  film"], [1.0], "Received: the term 'good  film'"),
         (["good"], [1.0, 2.0], r"Received: idf of shape \(2,\)"),
@@ -201,7 +216,7 @@ def test_other_inputs_are_refused(layer, inputs):
     "corpus, error, message",
     [
         ([], ValueError, "Received: none"),
-        (["", "a b"], ValueError, "Received: 2 texts without any"),
+        (["", "a b", "c"], ValueError, "Received: 3 texts without any"),
         ("a text", TypeError, "Received: corpus of type str"),
         (None, TypeError, "Received: corpus of type NoneType"),
         (["good", None], TypeError, "Received: row 1: None of type NoneType"),
@@ -227,13 +242,17 @@ def test_corpora_are_checked(corpus, error, message):
 def test_numbers_are_checked():
     with pytest.raises(ValueError, match="Received: max_terms=0"):
         fit_tfidf(CORPUS, max_terms=0)
+    with pytest.raises(ValueError, match="Received: shortest_word=0"):
+        TfIdf(["good"], [1.0], shortest_word=0)
+    with pytest.raises(ValueError, match="at least 2 .* Received: the term 'a'"):
+        TfIdf(["a"], [1.0], shortest_word=2)
     with pytest.raises(TypeError, match="Received: min_documents=0.5"):
         fit_tfidf(CORPUS, min_documents=0.5)
 
 
 @pytest.mark.slow
 def test_the_language_of_the_machine_changes_nothing():
-    code = "from tftransfer.text.tfidf import split_words; import tensorflow as tf\n"
+    code = "from tftransfer.text.terms import split_words; import tensorflow as tf\n"
     code += "print(split_words(tf.constant(['THIS İS İT'])).to_list())"
     env = {"LC_ALL": "tr_TR.UTF-8", "TF_CPP_MIN_LOG_LEVEL": "3", "PATH": ""}
     command = [sys.executable, "-c", code]
@@ -253,7 +272,7 @@ def test_values_on_real_reviews(shared_data):
         texts = [json.loads(next(file))[4] for _ in range(2000)]
     theirs = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=2)
     expected = theirs.fit_transform(texts)
-    layer = fit_tfidf(texts, max_terms=None)
+    layer = fit_tfidf(texts, max_terms=None, shortest_word=2)
     assert layer.vocabulary == theirs.get_feature_names_out().tolist()
     for start in range(0, 2000, 500):
         rows = slice(start, start + 500)

@@ -1,6 +1,5 @@
 """Tf-idf of words and word pairs as a layer: strings to sparse unit vectors."""
 
-import collections
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tftransfer.checks import check_whole_number
+from tftransfer.text.terms import check_terms, split_words
+
 TERMS_FILE, IDF_FILE = "terms.txt", "idf.npy"  # inside the assets of a .keras file
 BASE = 2**32  # a pair is known by first * BASE + second; there are fewer words
 _NO_PAIR, _UNKNOWN = -1, -1
-_BETWEEN_WORDS = r"[^\p{L}\p{N}_]+"
 
 
 @keras.saving.register_keras_serializable(package="tftransfer")
@@ -24,8 +25,8 @@ class TfIdf(keras.layers.Layer):
 
     A value is `(1 + log(count)) * idf`, divided by the row's Euclidean length: what
     scikit-learn's `TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2))` computes.
-    A word is a run of at least two letters, digits or underscores of any script, in
-    lower case; a pair is two words that follow one another, whatever stands between.
+    A word is a run of letters, digits or underscores of any script, in lower case; a
+    pair is two words that follow one another, whatever stands between.
     Bytes that are no UTF-8 separate words. A text without known terms, such as the
     empty one, is a row of zeros. The language of the machine changes nothing.
 
@@ -36,6 +37,8 @@ class TfIdf(keras.layers.Layer):
     Args:
         vocabulary: List of terms, `"word"` or `"word word"`, the columns in order.
         idf: Weight of each term, above 0.
+        shortest_word: Characters of the shortest words; what is shorter is passed over,
+            also between two words. scikit-learn's own choice is 2.
         recorded: For `from_config` only; what `get_config` wrote.
         name: Name of the layer.
         dtype: Keras dtype; values are float32 whatever it is.
@@ -65,7 +68,14 @@ class TfIdf(keras.layers.Layer):
     """
 
     def __init__(
-        self, vocabulary=None, idf=None, *, recorded=None, name=None, dtype="float32"
+        self,
+        vocabulary=None,
+        idf=None,
+        *,
+        shortest_word=1,
+        recorded=None,
+        name=None,
+        dtype="float32",
     ):
         if keras.backend.backend() != "tensorflow":
             raise NotImplementedError(
@@ -76,8 +86,10 @@ class TfIdf(keras.layers.Layer):
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
         self._tables: Any = None
+        check_whole_number("shortest_word", shortest_word)
+        self.shortest_word = shortest_word
         if recorded is None:
-            self._take(*check_terms(vocabulary, idf))
+            self._take(*check_terms(vocabulary, idf, shortest_word))
         else:  # the terms come with `load_assets`
             self.num_terms = recorded["num_terms"]
             self.fingerprint = recorded["fingerprint"]
@@ -106,7 +118,7 @@ class TfIdf(keras.layers.Layer):
         texts = tf.convert_to_tensor(texts)
         if texts.shape.rank == 2:
             texts = tf.squeeze(texts, 1)
-        rows, columns = self._tables.find(split_words(texts))
+        rows, columns = self._tables.find(split_words(texts, self.shortest_word))
         num_texts = tf.size(texts, tf.int64)
         counted = tf.raw_ops.SparseCountSparseOutput(
             indices=tf.stack([rows, columns], axis=1),
@@ -166,7 +178,7 @@ class TfIdf(keras.layers.Layer):
         config = super().get_config()
         config.pop("trainable", None)
         recorded = {"num_terms": self.num_terms, "fingerprint": self.fingerprint}
-        return {**config, "recorded": recorded}
+        return {**config, "shortest_word": self.shortest_word, "recorded": recorded}
 
     def _check_terms_are_there(self):
         if self._tables is None:
@@ -175,30 +187,6 @@ class TfIdf(keras.layers.Layer):
                 f"layer {self.name!r} made from its configuration, which is without "
                 "it. Load the whole model with tft.load_model, or fit_tfidf anew."
             )
-
-
-def split_words(texts):
-    r"""Split texts into words of at least two characters, in lower case.
-
-    Args:
-        texts: String tensor `(batch,)`.
-
-    Returns:
-        `tf.RaggedTensor` of strings `(batch, words)`.
-
-    Example:
-
-    >>> split_words(tf.constant(["It's a 2nd-rate ÉTUDE"])).to_list()
-    [[b'it', b'2nd', b'rate', b'\xc3\xa9tude']]
-    """
-    texts = tf.strings.regex_replace(tf.strings.lower(texts), r"\x00", " ")
-    texts = tf.strings.regex_replace(texts, "İ", "i\u0307")
-    # On its own it would stop at a zero byte, and on a Turkish machine take the dot
-    # from a small I (TensorFlow 2.21).
-    texts = tf.strings.lower(texts, encoding="utf-8")
-    words = tf.strings.split(tf.strings.regex_replace(texts, _BETWEEN_WORDS, " "))
-    is_long = tf.strings.length(words.flat_values, unit="UTF8_CHAR") > 1
-    return tf.ragged.boolean_mask(words, words.with_flat_values(is_long))
 
 
 class _Tables(tf.Module):
@@ -237,50 +225,6 @@ def _table(keys, values, dtype):
     values = tf.constant(values, tf.int64)
     content = tf.lookup.KeyValueTensorInitializer(tf.constant(keys, dtype), values)
     return tf.lookup.StaticHashTable(content, default_value=_UNKNOWN)
-
-
-def check_terms(vocabulary, idf):
-    """Return `vocabulary` as a list and `idf` as a float32 array, or raise.
-
-    Raises:
-        ValueError: If a term is there twice or is not what splits off a text, or if
-            `idf` does not fit.
-    """
-    terms = list(vocabulary or ())
-    if not terms or not all(isinstance(term, str) for term in terms):
-        raise ValueError(
-            "`vocabulary` must be a list of at least one str. Received: "
-            f"vocabulary={vocabulary!r}. Take fit_tfidf(corpus)."
-        )
-    _check_words(terms)
-    if len(set(terms)) < len(terms):
-        twice = [x for x, n in collections.Counter(terms).items() if n > 1][:3]
-        raise ValueError(
-            "`vocabulary` must hold each term once. Received: more than one of "
-            f"{twice}. Leave them out."
-        )
-    idf = np.asarray(idf, "float32")
-    is_fit = idf.shape == (len(terms),) and np.isfinite(idf).all() and idf.min() > 0
-    if not is_fit:
-        raise ValueError(
-            f"`idf` must hold {len(terms)} finite numbers above 0, one for each term. "
-            f"Received: idf of shape {idf.shape}, {idf.ravel()[:3]}.... Take "
-            "fit_tfidf(corpus)."
-        )
-    return terms, idf
-
-
-def _check_words(terms):
-    words = split_words(tf.constant(terms))
-    found = tf.strings.reduce_join(words, axis=1, separator=" ").numpy()
-    counts = words.row_lengths().numpy()
-    for term, joined, count in zip(terms, found, counts, strict=True):
-        if term.encode() != joined or not 1 <= count <= 2:
-            raise ValueError(
-                "`vocabulary` must hold words of at least two letters, digits or "
-                "underscores in lower case, and pairs of them with one space. "
-                f"Received: the term {term!r}. Take fit_tfidf(corpus)."
-            )
 
 
 def _fingerprint(text, idf):
