@@ -44,11 +44,14 @@ def format_evaluation(evaluation):
 def _summary(evaluation):
     rows = []
     for name, value in evaluation.metrics.items():
-        ends = evaluation.intervals.get(name)
-        interval = f"95 % interval {_show(ends[0])} to {_show(ends[1])}" if ends else ""
+        interval = show_interval(evaluation.intervals.get(name))
         note = evaluation.notes.get(name, "")
         rows.append(
-            [TITLES[name], _show(value), "; ".join(filter(None, (interval, note)))]
+            [
+                TITLES[name],
+                show_figure(value),
+                "; ".join(filter(None, (interval, note))),
+            ]
         )
     widest = max(len(row[1]) for row in rows)
     return "\n".join(
@@ -63,7 +66,7 @@ def _per_class(evaluation):
         rows = sorted(rows, key=lambda row: -1 if row[key] is None else row[key])
         rows = rows[:MOST_CLASSES]
         heading = [f"the {MOST_CLASSES} weakest of {len(evaluation.per_class)}:"]
-    cells = [[_show(row[name]) for name in rows[0]] for row in rows]
+    cells = [[show_figure(row[name]) for name in rows[0]] for row in rows]
     return "\n".join(heading + align_columns([[TITLES[n] for n in rows[0]], *cells]))
 
 
@@ -78,7 +81,15 @@ def _confusion(evaluation):
     return "\n".join(["confusion matrix (row: label, column: prediction)", *lines])
 
 
-def _show(value):
+def show_figure(value):
+    """Return a figure as tables show it: four decimals, `"-"` where undefined."""
     if value is None:
         return "-"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def show_interval(ends):
+    """Return an interval `(low, high)` as tables show it; nothing for None."""
+    if ends is None:
+        return ""
+    return f"95 % interval {show_figure(ends[0])} to {show_figure(ends[1])}"
