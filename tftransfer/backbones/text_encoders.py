@@ -12,6 +12,7 @@ from tftransfer.text.pooling import FoldWindows, PoolTokens
 from tftransfer.text.token_ids import TokenIds, check_token_options
 from tftransfer.text.word_piece import WordPieceTokenizer
 
+_LENGTH = 256
 _INPUTS = {"token_ids", "padding_mask", "segment_ids"}
 _START, _END = ("cls_token_id", "start_token_id"), ("sep_token_id", "end_token_id")
 
@@ -19,7 +20,7 @@ _START, _END = ("cls_token_id", "start_token_id"), ("sep_token_id", "end_token_i
 def build_text_encoder(
     preset,
     *,
-    sequence_length=256,
+    sequence_length=None,
     truncate="head",
     windows=1,
     pooling="mean",
@@ -36,7 +37,8 @@ def build_text_encoder(
     Args:
         preset: Name of a KerasHub preset, or folder of one or of a Hugging Face model
             that KerasHub can read.
-        sequence_length: The most tokens of a text, special ones included.
+        sequence_length: The most tokens of a text, special ones included; `None` takes
+            256, or fewer where the encoder has no more positions.
         truncate: What remains of longer texts: `"head"`, `"tail"` or `"head+tail"`.
         windows: Pieces of `sequence_length` tokens a long text is read in.
         pooling: `"mean"` over the tokens, `"cls"` for the first one, or `"max"`.
@@ -55,11 +57,11 @@ def build_text_encoder(
             no encoder of texts.
         ImportError: If KerasHub or something it needs is not installed.
     """
-    check_token_options(sequence_length, truncate, windows, 2)
+    check_token_options(sequence_length or _LENGTH, truncate, windows, 2)
     check_number("dropout", dropout, 0.0, 0.99)
     pool = PoolTokens(pooling, normalize=bool(normalize), name="features")
     network, tokenizer = _load_preset(preset, dropout)
-    _check_length(network, sequence_length, preset)
+    sequence_length = _choose_length(network, sequence_length, preset)
     tokens = TokenIds(
         _exact(tokenizer),
         start=_find_ids(tokenizer, _START),
@@ -143,23 +145,26 @@ def _load_preset(preset, dropout):
             "names, or pass a local folder."
         ) from error
     found = {tensor.name for tensor in network.inputs}
-    if not {"token_ids", "padding_mask"} <= found <= _INPUTS:
+    if not {"token_ids"} <= found <= _INPUTS:
         raise ValueError(
-            "`preset` must be an encoder of token ids and their mask. Received: "
+            "`preset` must be an encoder that reads token ids. Received: "
             f"preset={preset!r}, a {type(network).__name__} with inputs "
             f"{sorted(found)}. Take a preset of BERT, RoBERTa or another encoder."
         )
     return network, tokenizer
 
 
-def _check_length(network, sequence_length, preset):
+def _choose_length(network, sequence_length, preset):
     most = getattr(network, "max_sequence_length", None)
+    if sequence_length is None:
+        return min(_LENGTH, most or _LENGTH)
     if most is not None and sequence_length > most:
         raise ValueError(
             f"`sequence_length` must be at most {most}, for which this encoder has "
             f"positions. Received: sequence_length={sequence_length} for "
             f"{os.fspath(preset)!r}. Read longer texts in several windows."
         )
+    return sequence_length
 
 
 def _exact(tokenizer):
@@ -178,11 +183,10 @@ def _find_ids(tokenizer, names):
 
 
 def _apply(network, ids, mask):
-    values = {"token_ids": ids, "padding_mask": mask}
-    if any(tensor.name == "segment_ids" for tensor in network.inputs):
-        values["segment_ids"] = ops.zeros_like(ids)
-    outputs = network.output
-    if isinstance(outputs, dict):  # its pooled output is a layer that would not learn
-        outputs = outputs["sequence_output"]
-    trunk = keras.Model(network.input, outputs, name=network.name)
-    return trunk(values)
+    given = {"token_ids": ids, "padding_mask": mask, "segment_ids": ops.zeros_like(ids)}
+    values = {tensor.name: given[tensor.name] for tensor in network.inputs}
+    if isinstance(network.output, dict):
+        # Its pooled output comes from a layer that would never learn.
+        vectors = network.output["sequence_output"]
+        network = keras.Model(network.input, vectors, name=network.name)
+    return network(values)

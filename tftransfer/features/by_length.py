@@ -1,6 +1,7 @@
 """Texts of similar length side by side: short ones do not wait for long ones."""
 
 import dataclasses
+import functools
 import itertools
 
 import keras
@@ -71,8 +72,8 @@ class ByLength:
 
     Args:
         tokens: `Tokens`.
-        row_shape: Shape of the result for a text; vectors of tokens are filled up with
-            zeros to it.
+        row_shape: Shape of the result for a text; vectors of tokens are filled up to
+            it with what padding gives.
 
     Attributes:
         num_tokens: How many ids the last run computed.
@@ -149,11 +150,25 @@ class ByLength:
         results = None
         computed = self._engine.run(self._count(stacked))
         for (same, _), values in zip(pieces, computed, strict=True):
-            values = _lengthen(values, self._row_shape)
+            values = self._lengthen(values)
             if results is None:
                 results = np.zeros((len(rows), *values.shape[1:]), values.dtype)
             results[same] = values
         return results
+
+    def _lengthen(self, values):
+        if values.ndim != 3 or len(self._row_shape) != 2 or self._row_shape[0] is None:
+            return values
+        whole = np.empty((len(values), *self._row_shape), values.dtype)
+        whole[:, : values.shape[1]] = values
+        whole[:, values.shape[1] :] = self._filling
+        return whole
+
+    @functools.cached_property
+    def _filling(self):
+        """What a place of padding gives."""
+        padding = np.full((1, _STEPS[0][1]), self._tokens.pad, "int32")
+        return next(iter(self._engine.run([padding])))[0, -1]
 
     def _count(self, pieces):
         for piece in pieces:
@@ -199,11 +214,3 @@ def _group(batches, num_rows):
             group, count = [], 0
     if group:
         yield group
-
-
-def _lengthen(values, row_shape):
-    """Fill up vectors of tokens with zeros to the length that rows are kept at."""
-    if values.ndim != 3 or len(row_shape) != 2 or row_shape[0] is None:
-        return values
-    missing = row_shape[0] - values.shape[1]
-    return np.pad(values, ((0, 0), (0, missing), (0, 0))) if missing else values

@@ -61,6 +61,7 @@ def model_blocks(model):
       `block5_conv1` to `block5_conv3` are `block5`, `stem_conv` and `stem_bn` are
       `stem`;
     - a normalization alone belongs to the block below it;
+    - a layer of a transformer is a block;
     - what has no weights joins its neighbor below (at the input the one above).
 
     Networks side by side, which share nothing with weights and meet at the features
@@ -119,11 +120,18 @@ def split_model(model):
 def _cut(calls, outputs, taken):
     """Cut calls into segments wherever one tensor carries everything."""
     segments: list[_Segment] = []
-    ends = cut_positions(calls, outputs)
+    layers = {i for i, call in enumerate(calls) if _is_encoder_layer(call.operation)}
+    ends = sorted(layers.union(cut_positions(calls, outputs)))
     for start, end in zip([0, *(i + 1 for i in ends)], [*ends, None], strict=True):
         stop = len(calls) if end is None else end + 1
         segments += _segments_of(_fresh(calls[start:stop], taken))
     return segments
+
+
+def _is_encoder_layer(operation):
+    # A whole layer of a transformer is a block even where something beside it, such as
+    # relative positions that all of them read, goes on.
+    return type(operation).__name__.endswith("Encoder")
 
 
 def _fresh(calls, taken):
