@@ -167,6 +167,11 @@ def test_a_saved_model_holds_its_tables(model, tmp_path):
     np.testing.assert_array_equal(served.serve(texts), model.predict(texts, verbose=0))
 
 
+def test_tables_leave_nothing_behind_for_other_graphs(layer):
+    name = tf.compat.v1.GraphKeys.TABLE_INITIALIZERS
+    assert layer.num_terms and None not in tf.compat.v1.get_collection(name)
+
+
 def test_a_damaged_file_is_refused(layer, tmp_path):
     layer.save_assets(tmp_path)
     np.save(tmp_path / "idf.npy", layer.idf + 1)

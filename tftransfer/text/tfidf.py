@@ -224,7 +224,13 @@ class _Tables(tf.Module):
 def _table(keys, values, dtype):
     values = tf.constant(values, tf.int64)
     content = tf.lookup.KeyValueTensorInitializer(tf.constant(keys, dtype), values)
-    return tf.lookup.StaticHashTable(content, default_value=_UNKNOWN)
+    table = tf.lookup.StaticHashTable(content, default_value=_UNKNOWN)
+    # Made eagerly it leaves a None among what graphs inherit, and TensorFlow 2.21 warns
+    # of that whenever it converts one.
+    name = tf.compat.v1.GraphKeys.TABLE_INITIALIZERS
+    left = tf.compat.v1.get_collection_ref(name)
+    left[:] = [initializer for initializer in left if initializer is not None]
+    return table
 
 
 def _fingerprint(text, idf):
