@@ -93,6 +93,13 @@ def test_unknown_heads_are_refused(head, message):
         check_head(head)
 
 
+def test_dropout_of_sparse_features_is_refused():
+    features = keras.Input((8,), sparse=True)
+    assert apply_head("mlp", features, None, num_outputs=3).shape == (None, 3)
+    with pytest.raises(ValueError, match="sparse features.* Received: dropout=0.5"):
+        apply_head("linear", features, None, num_outputs=3, dropout=0.5)
+
+
 def test_other_types_are_refused():
     with pytest.raises(TypeError, match="Received: head=3 of type int"):
         check_head(3)

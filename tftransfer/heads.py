@@ -72,7 +72,7 @@ def apply_head(head, features, feature_map, *, num_outputs, dropout=0.0):
     Raises:
         ValueError: If the head is unknown, needs a feature map that is not there, does
             not take these features, or gives another shape than `(batch,
-            num_outputs)`.
+            num_outputs)`; or if features are sparse and `dropout` is not 0.
         TypeError: If `head` is of none of these types.
 
     Example:
@@ -86,6 +86,11 @@ def apply_head(head, features, feature_map, *, num_outputs, dropout=0.0):
         [Krizhevsky et al., 2012](https://doi.org/10.1145/3065386), section 3.5.
     """
     check_head(head, dropout)
+    if dropout and features.sparse:
+        raise ValueError(
+            "`dropout` must be 0 for sparse features, such as tf-idf. Received: "
+            f"dropout={dropout}. Leave it out; a kernel_regularizer does as much."
+        )
     if head == "linear":
         logits = _logits(features, num_outputs, dropout)
     elif head == "conv_transpose":
