@@ -27,6 +27,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "check_export_path": "export.saved_model",
     "check_leakage": "data.leakage",
     "choose_examples": "report.examples",
+    "combine_backbones": "backbones.combined",
     "coral_loss": "alignment.coral",
     "cross_validate": "selection.cross_validate",
     "decode_image": "decoding",
