@@ -64,7 +64,7 @@ class FreshModels:
         known = {id(ref()) for ref in self._known} - {id(None)}
         shared = [part for part in [model, *model.weights] if id(part) in known]
         if shared:
-            names = [getattr(part, "path", part.name) for part in shared]
+            names = [getattr(part, "path", None) or part.name for part in shared]
             raise ValueError(
                 "`build` must return a new model each time. Received: build that gave "
                 f"{names[-1]!r} ({len(shared)} in all) twice: one fold would begin "

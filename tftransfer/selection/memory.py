@@ -35,8 +35,8 @@ def memory_given_back():
         yield
     finally:
         gc.collect()
-        _forget(before)
-        gc.collect()
+        if _forget(before):
+            gc.collect()
         context.context().clear_kernel_cache()
 
 
@@ -47,8 +47,10 @@ def _registered():
 def _forget(before):
     registry = _registered()
     new = {name for name in registry if name.startswith(KEPT_FOREVER)} - before
-    for name in new - _names_in_use() if new else ():
+    dead = new - _names_in_use() if new else new
+    for name in dead:
         del registry[name]
+    return dead
 
 
 def _names_in_use():

@@ -210,13 +210,13 @@ def _read_dataset(data, class_names):
     batches = _Batches(data)
     again = _Batches(data)
     if batches.digests != again.digests:
-        pairs = zip(batches.digests, again.digests, strict=False)
-        place = next((i for i, (a, b) in enumerate(pairs) if a != b), "the last")
+        pairs = enumerate(zip(batches.digests, again.digests, strict=False))
+        differing = (f"batch {i}" for i, (one, other) in pairs if one != other)
         raise ValueError(
             f"{WANTED}, always the same rows in the same order. Received: a dataset "
-            f"whose second reading differs, from batch {place} on. Pass it as it is "
-            "before shuffle() and random steps: the training part of each fold is "
-            "shuffled anew."
+            "whose second reading differs, first in "
+            f"{next(differing, 'the number of batches')}. Pass it as it is before "
+            "shuffle() and random steps: each training part is shuffled anew."
         )
     row_bytes = max(1, batches.num_bytes // len(batches.labels))
     return Rows(
