@@ -8,7 +8,7 @@ from tftransfer.selection.folds import (
     assign_folds,
     check_folds,
     check_training_parts,
-    split_off,
+    set_aside,
 )
 
 NAMES = ("cat", "dog", "owl")
@@ -90,15 +90,15 @@ def test_groups_are_stratified_about_as_well_as_in_scikit_learn(seed):
 def test_rows_set_aside_keep_the_shares_and_leave_each_class_for_training():
     labels = np.array([0] * 40 + [1] * 20 + [2])
     for seed in range(8):
-        aside = split_off(labels, 0.2, seed=seed)
+        aside = set_aside(labels, 0.2, seed=seed)
         assert 7 <= aside[:40].sum() <= 9 and 3 <= aside[40:60].sum() <= 5
         assert not aside[60]
-    assert not split_off(labels, 0).any()
+    assert not set_aside(labels, 0).any()
 
 
 def test_rows_set_aside_keep_groups_whole(rng):
     groups = rng.integers(0, 20, 100)
-    aside = split_off(rng.integers(0, 2, 100), 0.25, groups=groups)
+    aside = set_aside(rng.integers(0, 2, 100), 0.25, groups=groups)
     assert 15 <= aside.sum() <= 35
     assert not set(groups[aside]) & set(groups[~aside])
 

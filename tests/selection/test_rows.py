@@ -169,6 +169,16 @@ def test_datasets_without_labels_are_refused(numbered):
         read_rows(batched(numbered).map(lambda x, y, w: x))
 
 
+def test_datasets_of_ragged_tensors_or_several_labels_are_refused(numbered):
+    ragged = tf.ragged.constant([[1.0], [2.0, 3.0]])
+    data = tf.data.Dataset.from_tensors((ragged, [0, 1]))
+    with pytest.raises(ValueError, match="Received: .*RaggedTensorSpec.*dense ones"):
+        read_rows(data)
+    data = batched(numbered).map(lambda x, y, w: (x, {"a": y, "b": y}))
+    with pytest.raises(ValueError, match="one tensor of labels. Received: "):
+        read_rows(data)
+
+
 def test_a_dataset_in_another_order_each_time_is_refused(numbered):
     data = tf.data.Dataset.from_tensor_slices(numbered).shuffle(23).batch(5)
     with pytest.raises(

@@ -50,7 +50,9 @@ def cross_validate(
     part by `validation_fraction`.
 
     One model is in memory at a time; after each fold it is given back, with its
-    optimizer and its traced functions.
+    optimizer and its traced functions. One more model is built first, to look at. A
+    frozen backbone runs anew over the rows of each fold: where it stays frozen, it is
+    faster to cross-validate a head on what `extract_features` gives for all rows.
 
     Args:
         build: Function that returns a new compiled `keras.Model` at each call, such as

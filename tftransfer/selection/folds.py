@@ -27,7 +27,7 @@ def assign_folds(labels, num_folds, *, task="classification", seed=0, groups=Non
             multi-label; float array `(n, num_values)` for a regression.
         num_folds: Whole number, at least 2.
         task: One of `tftransfer.tasks.TASKS`.
-        seed: Whole number >= 0.
+        seed: Whole number >= 0, or a tuple of them.
         groups: Array `(n,)`: rows of equal entries share a fold.
 
     Returns:
@@ -53,14 +53,14 @@ def assign_folds(labels, num_folds, *, task="classification", seed=0, groups=Non
     return folds
 
 
-def split_off(labels, fraction, *, task="classification", seed=0, groups=None):
+def set_aside(labels, fraction, *, task="classification", seed=0, groups=None):
     """Choose rows to validate on, stratified as folds are.
 
     Args:
         labels: As in `assign_folds`.
         fraction: Share of the rows, in 0..0.5; the nearest `1 / n` is taken.
         task: One of `tftransfer.tasks.TASKS`.
-        seed: Whole number >= 0.
+        seed: Whole number >= 0, or a tuple of them.
         groups: Array `(n,)`: rows of equal entries stay together.
 
     Returns:

@@ -115,7 +115,7 @@ class Rows:
 
 
 def read_rows(data, class_names=None):
-    """Return `data` as `Rows`; a dataset is read twice.
+    """Return `data` as `Rows`; a dataset of no loader of ours is read twice.
 
     Args:
         data: Tuple of arrays `(x, y)` or `(x, y, sample_weight)`, where `x` may be a
@@ -193,7 +193,8 @@ def digest_arrays(leaves):
                 text = text if isinstance(text, bytes) else str(text).encode()
                 hashing.update(len(text).to_bytes(8, "little") + text)
         else:
-            hashing.update(np.ascontiguousarray(leaf).tobytes())
+            flat = np.ascontiguousarray(leaf).reshape(-1)
+            hashing.update(flat.view("uint8").data)
     return hashing.hexdigest()
 
 
@@ -205,10 +206,11 @@ def _read_dataset(data, class_names):
             "keras.layers.RandomFlip into the model, or augment within `train`."
         )
     names = getattr(data, "class_names", None) if class_names is None else class_names
+    is_known = hasattr(data, "unshuffled")  # to repeat itself: a loader says so
     data = getattr(data, "unshuffled", data)
     _check_spec(data)
     batches = _Batches(data)
-    again = _Batches(data)
+    again = batches if is_known else _Batches(data)
     if batches.digests != again.digests:
         pairs = enumerate(zip(batches.digests, again.digests, strict=False))
         differing = (f"batch {i}" for i, (one, other) in pairs if one != other)
@@ -241,7 +243,15 @@ def _check_spec(data):
         raise ValueError(
             f"{WANTED}. Received: an endless dataset. Remove its repeat()."
         )
-    shapes = [part.shape for part in keras.tree.flatten(spec)]
+    parts = keras.tree.flatten(spec)
+    if not isinstance(spec[1], tf.TensorSpec) or not all(
+        isinstance(part, tf.TensorSpec) for part in parts
+    ):
+        raise ValueError(
+            f"{WANTED}, dense and with one tensor of labels. Received: a dataset with "
+            f"elements {spec}. Map ragged and sparse tensors to dense ones."
+        )
+    shapes = [part.shape for part in parts]
     if any(shape.rank == 0 for shape in shapes):
         raise _unbatched(shapes)
 

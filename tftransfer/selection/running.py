@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tftransfer.evaluation.evaluate import evaluate
 from tftransfer.evaluation.table import TITLES, show_figure
-from tftransfer.selection.folds import assign_folds, check_training_parts, split_off
+from tftransfer.selection.folds import assign_folds, check_training_parts, set_aside
 from tftransfer.selection.memory import memory_given_back
 
 
@@ -72,7 +72,7 @@ class Plan:
 
     def _run_fold(self, seed, fold, folds):
         started = time.perf_counter()
-        training, validation = self._split(np.flatnonzero(folds != fold), seed)
+        training, validation = self._split(np.flatnonzero(folds != fold), (seed, fold))
         held_out = self.rows.fixed_part(np.flatnonzero(folds == fold), weighted=False)
         model = self.models.build(seed)
         self.train(
@@ -94,7 +94,7 @@ class Plan:
         return score, found.probabilities
 
     def _split(self, training, seed):
-        aside = split_off(
+        aside = set_aside(
             self.labels[training],
             self.validation_fraction,
             task=self.task,
