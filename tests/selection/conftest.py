@@ -5,6 +5,7 @@ import gc
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tftransfer.selection.result import CrossValidation, summarize
 
@@ -65,3 +66,28 @@ def make_result():
         )
 
     return make_result_
+
+
+@pytest.fixture
+def numbered():
+    """23 rows whose input tells their number, with weights."""
+    numbers = np.arange(23)
+    inputs = np.stack([numbers, numbers**2], axis=1).astype("float32")
+    return inputs, numbers % 3, numbers / 23
+
+
+@pytest.fixture
+def batched():
+    """Return a function from arrays to a dataset in batches."""
+    return lambda arrays, size=5: tf.data.Dataset.from_tensor_slices(arrays).batch(size)
+
+
+@pytest.fixture
+def read_all():
+    """Return a function from a dataset to a list of whole arrays."""
+
+    def read_all_(dataset):
+        batches = list(dataset.as_numpy_iterator())
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+    return read_all_

@@ -11,8 +11,8 @@ from tftransfer.selection.finished import FinishedFolds
 from tftransfer.selection.folds import check_folds
 from tftransfer.selection.fresh_models import FreshModels, describe_model
 from tftransfer.selection.memory import memory_given_back
+from tftransfer.selection.reading import digest_arrays, read_rows
 from tftransfer.selection.result import CrossValidation, summarize
-from tftransfer.selection.rows import digest_arrays, read_rows
 from tftransfer.selection.running import Plan
 from tftransfer.tasks import infer_task
 
