@@ -51,7 +51,7 @@ from tftransfer.store.listing import list_entries
 BACKBONE = "pip:efficientnet_lite0"
 BATCH_SIZE = 32
 RATE = 1e-3
-ACCURACY_RATE = 1e-2  # ten epochs of few steps are to end near the optimum
+ACCURACY_RATE = 1e-3  # at 1e-2 the order of the batches moves accuracy by half a point
 PLAIN, TORCH = "plain Keras fit", "PyTorch, frozen"
 CACHED, LOOP = "cached by hand", "loop by hand"
 FIRST, EMPTY, HIT = "ours, first run", "ours, empty store", "ours, store hit"

@@ -11,6 +11,8 @@ from tftransfer.alignment.layer import Alignment
 from tftransfer.backbones.catalog import Backbone, check_handle, load_backbone
 from tftransfer.checks import check_choice, check_whole_number
 from tftransfer.freezing.depth import check_depth_kind, set_trainable_depth
+from tftransfer.freezing.flags import freeze_inside_frozen
+from tftransfer.freezing.recompiling import recompile
 from tftransfer.heads import apply_head, check_head
 from tftransfer.tasks import (
     TASKS,
@@ -170,8 +172,10 @@ def _attach_head(backbone, head, num_outputs, dropout):
 def load_model(path, *, safe_mode=True):
     """Load a `.keras` file, ours or anybody's.
 
-    A plain transfer model also loads with `keras.models.load_model`; this function
-    first makes known the classes of ours that an aligned model or a hub module needs.
+    A plain transfer model of images also loads with `keras.models.load_model`; this
+    function first makes known the classes of ours that texts, an aligned model or a hub
+    module need. Encoders of texts are frozen again where they were: Keras would train
+    them, and what the optimizer had gathered for them is then lost, as it warns.
 
     Args:
         path: The `.keras` file.
@@ -192,4 +196,7 @@ def load_model(path, *, safe_mode=True):
             "`path` must be an existing .keras file. Received: "
             f"path={os.fspath(path)!r}. Check the path."
         )
-    return keras.models.load_model(path, safe_mode=safe_mode)
+    model = keras.models.load_model(path, safe_mode=safe_mode)
+    if freeze_inside_frozen(model):
+        recompile(model)
+    return model

@@ -195,6 +195,17 @@ def test_a_transfer_model_trains_the_last_layers_only(preset):
     assert np.mean(moved) > 0.8
 
 
+@pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer")
+def test_what_was_frozen_is_frozen_in_the_loaded_model(preset, tmp_path):
+    model = tft.build_transfer_model(f"keras_hub:{preset}", num_classes=2)
+    model.save(tmp_path / "model.keras")
+    assert len(keras.models.load_model(tmp_path / "model.keras").trainable_weights) > 2
+    loaded = tft.load_model(tmp_path / "model.keras")
+    paths = [variable.path for variable in loaded.trainable_variables]
+    assert paths == ["logits/kernel", "logits/bias"]
+    assert len(loaded.optimizer.variables) == len(model.optimizer.variables)
+
+
 def test_dropout_is_off_unless_asked_for(preset):
     calm = build_text_encoder(preset)
     lively = build_text_encoder(preset, dropout=0.5)

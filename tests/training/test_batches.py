@@ -31,6 +31,15 @@ def test_arrays_may_carry_weights_and_nested_inputs(arrays):
     assert set(data.fit_arguments) == {"x", "y", "sample_weight", "batch_size"}
 
 
+@pytest.mark.parametrize(
+    "texts", [["one", "two"], np.array(["one", "two"]), np.array([b"one", b"two"])]
+)
+def test_texts_become_objects(texts):
+    inputs, _ = next(read_data("train", (texts, np.array([0, 1]))).batches())
+    assert inputs.dtype == object
+    assert inputs.tolist() in (["one", "two"], [b"one", b"two"])
+
+
 def test_datasets_pass_as_they_are(arrays):
     dataset = tf.data.Dataset.from_tensor_slices(arrays).batch(30)
     data = read_data("train", dataset)

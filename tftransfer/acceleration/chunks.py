@@ -3,7 +3,7 @@
 A step of a small head costs less than Python and `tf.data` need to hand it a batch. So
 `fit` is given a training function that runs hundreds of the model's own `train_step`
 in one graph. Their rows are loaded together, the next ones while these are trained on,
-so that memory holds two chunks, however many rows there are.
+so that memory holds two chunks of some megabytes, however many rows there are.
 """
 
 import concurrent.futures
@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 _STEPS = 256  # in one call: the progress bar still moves a few times a second
+_CHUNK_BYTES = 2**24  # of rows; more would cost memory and gain no time
 _WORTH = 500  # steps of a whole `fit` from which a longer trace pays
 _BATCH_HOOKS = (
     "on_batch_begin",
@@ -65,7 +66,8 @@ def training_in_chunks(model, rows):
     Yields:
         A callback that `fit` needs as well.
     """
-    model.steps_per_execution = min(_STEPS, rows.num_batches)
+    most = max(1, _CHUNK_BYTES // rows.batch_bytes)
+    model.steps_per_execution = min(_STEPS, rows.num_batches, most)
     with fresh_traces(model), concurrent.futures.ThreadPoolExecutor(1) as loader:
         model.train_function = _Chunks(model, rows, loader)
         try:

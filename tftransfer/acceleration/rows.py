@@ -62,6 +62,14 @@ class Rows:
         return len(self.batch_sizes)
 
     @property
+    def batch_bytes(self):
+        """Bytes of a batch, labels and weights included."""
+        rows = [
+            array.dtype.itemsize * np.prod(array.shape[1:]) for array in self._views[0]
+        ]
+        return int(max(self.batch_sizes) * sum(rows))
+
+    @property
     def row_shape(self):
         """Shape of the activations of one row."""
         return self._views[0][0].shape[1:]

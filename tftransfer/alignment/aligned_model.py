@@ -104,7 +104,9 @@ class _Parts:
                 f"meet. Received: layers {names[-3:]} at the end. Build it with "
                 "build_transfer_model."
             )
-        features = model.get_layer("features").output
+        # On word vectors that learn, `features` marks what stays, further down.
+        last = "text_features" if "text_features" in names else "features"
+        features = model.get_layer(last).output
         self.backbone = keras.Model(model.input, features)
         self.head = keras.Model(features, model.output)
 

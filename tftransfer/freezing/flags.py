@@ -37,3 +37,25 @@ def restore_flags(flags):
         layer.trainable = value
     for variable, value in variables:
         variable.trainable = value
+
+
+def freeze_inside_frozen(model):
+    """Freeze what lies inside frozen layers, as setting their flag had done.
+
+    Layers that make others when they are built (KerasHub's transformer layers) come
+    out of a `.keras` file frozen with weights inside that learn: Keras stores their own
+    flag only.
+
+    Args:
+        model: `keras.Model`.
+
+    Returns:
+        Whether anything learned that should not.
+    """
+    found = False
+    for layer in model._flatten_layers():
+        inside = [part for part in layer._flatten_layers() if part is not layer]
+        if not layer.trainable and any(part.trainable_variables for part in inside):
+            set_trainable(layer, False)
+            found = True
+    return found

@@ -95,7 +95,8 @@ class WordPieceTokenizer(keras.layers.Layer):
             texts = tf.strings.regex_replace(texts, r"\p{Mn}", "")
             # Character by character: a sigma at the end of a word is like any other.
             texts = tf.strings.regex_replace(texts, "Σ", "σ")
-            texts = tf.strings.lower(texts, encoding="utf-8")
+            # ASCII first: of its capitals a Turkish machine would make other letters.
+            texts = tf.strings.lower(tf.strings.lower(texts), encoding="utf-8")
         texts = tf.strings.regex_replace(texts, _PUNCTUATION, r" \0 ")
         texts = tf.strings.regex_replace(texts, _WHITE, " ")
         return tf.strings.split(texts)

@@ -95,7 +95,7 @@ def read_data(name, data):
             f"Received: {name} of type {type(data).__name__}. Make a dataset, for "
             "example with tft.load_folder or tf.data.Dataset.from_tensor_slices."
         )
-    arrays = keras.tree.map_structure(np.asarray, tuple(data))
+    arrays = tuple(map(_to_arrays, data))
     lengths = {_length(part) for part in arrays}
     if len(lengths) > 1:
         shapes = keras.tree.map_structure(np.shape, arrays)
@@ -104,6 +104,18 @@ def read_data(name, data):
             f"Received: shapes {shapes}. Check that they belong together."
         )
     return TrainingData(name, arrays)
+
+
+def _to_arrays(part):
+    if isinstance(part, list) and part and isinstance(part[0], (str, bytes)):
+        return np.array(part, object)
+    return keras.tree.map_structure(_to_array, part)
+
+
+def _to_array(part):
+    array = np.asarray(part)
+    # `fit` takes texts as objects only.
+    return array.astype(object) if array.dtype.kind in "SU" else array
 
 
 def _length(arrays):
