@@ -169,7 +169,7 @@ def test_a_model_compiled_for_a_task_tells_it(task):
         (["mse"], 1, None, "regression"),
         (losses.CategoricalHinge(), 3, None, "classification"),
     ],
-    ids=str,
+    ids=lambda value: str(getattr(value, "__name__", getattr(value, "name", value))),
 )
 def test_losses_tell_the_task(loss, width, activation, expected):
     task = infer_task(dense(width, activation, loss=loss))

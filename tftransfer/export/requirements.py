@@ -23,12 +23,7 @@ def list_requirements(saved_model):
     if not file.is_file():
         return []  # loading it says so
     content.ParseFromString(file.read_bytes())
-    nodes = [
-        node
-        for part in content.meta_graphs
-        for holder in (part.graph_def, *part.graph_def.library.function)
-        for node in getattr(holder, "node", None) or getattr(holder, "node_def", ())
-    ]
+    nodes = [node for part in content.meta_graphs for node in _list_nodes(part)]
     foreign = {node.op for node in nodes if not _is_own(node.op)}
     functions = {
         function.signature.name
@@ -58,6 +53,13 @@ def import_requirements(modules):
                 f'texts. Run `pip install "{package}=={release}.*"`: it must be of the '
                 "same release as TensorFlow."
             ) from error
+
+
+def _list_nodes(part):
+    nodes = list(part.graph_def.node)
+    for function in part.graph_def.library.function:
+        nodes += function.node_def
+    return nodes
 
 
 def _is_own(name):

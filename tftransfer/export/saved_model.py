@@ -51,7 +51,8 @@ def export_model(
       (first frame) of any size, grey and RGBA too. A model of texts or numbers takes
       those instead (`texts`, `inputs`).
     - `serve_images` takes `images`, uint8 `(n, height, width, channels)` of any size.
-    - `metadata` takes nothing and returns `json`: metadata.json without the proof.
+    - `metadata` takes nothing and returns `json`: metadata.json without the proof and
+      `"requires"`.
 
     All return `probabilities` `(n, num_classes)` (two columns for a single logit) and,
     of the most probable class, `class_id` `(n,)` and `label` `(n,)`; for several labels

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+from typing import Any
 
 import keras
 import numpy as np
@@ -85,7 +86,7 @@ class ByLength:
         self._to_ids = tf.function(
             lambda texts: tokens.cut.run_below(texts, training=False), autograph=False
         )
-        self._engine = None
+        self._engine: Any = None
         self.num_tokens = self.num_places = 0
 
     @property
