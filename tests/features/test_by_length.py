@@ -89,6 +89,19 @@ def test_what_lies_above_computes_the_same_from_them():
     np.testing.assert_allclose(cut.run_above(rows), expected, atol=1e-6)
 
 
+def test_padding_that_counts_is_kept():
+    # As long as this layer says, and the mean below is that of all places.
+    vectorize = keras.layers.TextVectorization(output_sequence_length=40)
+    vectorize.set_vocabulary(PIECES[2:])
+    texts = keras.Input((), dtype="string")
+    x = keras.layers.Embedding(30, 6)(vectorize(texts))
+    x = keras.layers.GlobalAveragePooling1D(name="features")(x)
+    cut = cut_at(keras.Model(texts, keras.layers.Dense(2)(x)), "features")
+    rows, _ = run_by_length(cut, TEXTS)
+    expected = cut.run_below(np.array(TEXTS, object), training=False)
+    np.testing.assert_allclose(rows, expected, atol=1e-6)
+
+
 def test_models_without_texts_have_no_tokens():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Dense(3)(inputs)))

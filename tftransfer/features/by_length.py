@@ -26,11 +26,13 @@ class Tokens:
         cut: `Cut` at the ids, `(batch, length)` or `(batch, windows, length)`.
         pad: Id that fills up.
         limit: The most ids of a text, `None` if not known.
+        may_shorten: Whether padding says nothing, so that less of it will do.
     """
 
     cut: Cut
     pad: int
     limit: int | None
+    may_shorten: bool
 
 
 def find_tokens(cut):
@@ -49,7 +51,8 @@ def find_tokens(cut):
         if is_ids and not lower.along and lower.position < cut.position:
             layer = lower.graph.calls[lower.position].operation
             limit = getattr(layer, "sequence_length", None)
-            return Tokens(lower, getattr(layer, "pad", 0), limit)
+            may_shorten = getattr(layer, "pads_to_longest", False)
+            return Tokens(lower, getattr(layer, "pad", 0), limit, may_shorten)
     return None
 
 
@@ -135,6 +138,8 @@ class ByLength:
 
     def _extent(self, ids):
         """How far ids reach on each axis, rounded up on the last."""
+        if not self._tokens.may_shorten:
+            return ids.shape
         places = np.nonzero(ids != self._tokens.pad)
         reach = [int(place.max(initial=0)) + 1 for place in places]
         return (*reach[:-1], round_length(reach[-1], self._tokens.limit))

@@ -65,6 +65,7 @@ class TokenIds(keras.layers.Layer):
         self.start, self.end, self.pad = tuple(start), tuple(end), pad
         self.sequence_length, self.truncate = sequence_length, truncate
         self.windows = windows
+        self.pads_to_longest = True  # so less padding is as good
         self.supports_jit = False
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
