@@ -99,7 +99,8 @@ def _check_text_features(name, info, text_features):
         return None
     keys = [text_features] if isinstance(text_features, str) else text_features
     is_list = isinstance(keys, (list, tuple)) and len(keys) > 0
-    texts = [key for key, feature in info.features.items() if _is_text(feature)]
+    # Their own order depends on the package that reads them.
+    texts = sorted(key for key, value in info.features.items() if _is_text(value))
     if not is_list or not all(key in texts for key in keys):
         raise ValueError(
             f"`text_features` must be out of the texts of {name!r}, {texts}. "
