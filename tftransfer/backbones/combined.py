@@ -70,7 +70,7 @@ def combine_backbones(
     >>> small = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(x))
     >>> combined = combine_backbones([small, "tfidf"], corpus=texts)
     >>> combined.features.shape, combined.features.sparse
-    ((None, 12), True)
+    ((None, 14), True)
 
     Reference:
         [Wang & Manning, 2012](https://aclanthology.org/P12-2018/), on how far words
