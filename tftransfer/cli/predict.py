@@ -1,4 +1,4 @@
-"""Ask an exported model what is on some images."""
+"""Ask an exported model what is on some images, or what some texts say."""
 
 import tftransfer as tft
 
@@ -7,13 +7,16 @@ EXAMPLES = """\
 examples:
   tftransfer predict saved_models/photos photo.jpg
   tftransfer predict saved_models/photos new/*.png --json
+  tftransfer predict saved_models/reviews "A fine film." "Dull from start to end."
 """
 
 
 def add_arguments(parser):
     """Add the arguments of this command."""
     parser.add_argument("model", metavar="EXPORT", help="a folder that export wrote")
-    parser.add_argument("inputs", metavar="FILE", nargs="+", help="images, or a folder")
+    parser.add_argument(
+        "inputs", metavar="INPUT", nargs="+", help="images, or a folder; texts"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N")
 

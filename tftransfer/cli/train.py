@@ -12,7 +12,9 @@ examples:
       --image-size 224 --epochs 3 --trainable-depth 0.3 --output saved_models/cifar10
   tftransfer train cells.csv --image-column file --label-columns crack,finger \\
       --backbone keras:ResNet50 --weights resnet50_notop.h5 --output saved_models/cells
+  tftransfer train reviews.csv --text-column review --output saved_models/reviews
 """
+_FOR_IMAGES, _FOR_TEXTS = "pip:efficientnet_lite0", "text:minilm_l6"
 _DEFAULT_SPLITS = ["train[:90%]", "train[90%:]", "test"]
 
 
@@ -22,7 +24,11 @@ def add_arguments(parser):
     parser.add_argument("--output", required=True, help="folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     group = parser.add_argument_group("model")
-    group.add_argument("--backbone", default="pip:efficientnet_lite0", metavar="HANDLE")
+    group.add_argument(
+        "--backbone",
+        metavar="HANDLE",
+        help=f"default: {_FOR_IMAGES}, with --text-column {_FOR_TEXTS}",
+    )
     group.add_argument("--weights", default="imagenet", help="imagenet, none or a file")
     group.add_argument(
         "--head", default="linear", choices=["linear", "mlp", "conv_transpose"]
@@ -55,9 +61,13 @@ def run(arguments):
     """Run the command."""
     tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
     stages = _read_stages(arguments)
+    arguments.backbone = arguments.backbone or (
+        _FOR_TEXTS if arguments.text_column else _FOR_IMAGES
+    )
     backbone = _load_backbone(arguments)
     train, validation, test = _load_data(arguments, backbone.image_size)
-    if train.element_spec[0].dtype.name == "string":
+    reads_texts = train.element_spec[0].dtype.name == "string"
+    if reads_texts:
         train = tft.batch_by_length(train, arguments.batch_size, seed=arguments.seed)
     model = tft.build_transfer_model(
         backbone,
@@ -90,7 +100,8 @@ def run(arguments):
     difference = about["parity"]["max_abs_difference"]
     print(f"Written to {arguments.output}; in a fresh process its answers differ from")
     print(f"the live model's by at most {difference:.1e}. Next:")
-    print(f"  tftransfer predict {arguments.output} IMAGE ...")
+    rows = "TEXT" if reads_texts else "IMAGE"
+    print(f"  tftransfer predict {arguments.output} {rows} ...")
 
 
 def _load_backbone(arguments):
