@@ -61,13 +61,9 @@ def run(arguments):
     """Run the command."""
     tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
     stages = _read_stages(arguments)
-    arguments.backbone = arguments.backbone or (
-        _FOR_TEXTS if arguments.text_column else _FOR_IMAGES
-    )
     backbone = _load_backbone(arguments)
     train, validation, test = _load_data(arguments, backbone.image_size)
-    reads_texts = train.element_spec[0].dtype.name == "string"
-    if reads_texts:
+    if train.element_spec[0].dtype.name == "string":
         train = tft.batch_by_length(train, arguments.batch_size, seed=arguments.seed)
     model = tft.build_transfer_model(
         backbone,
@@ -97,14 +93,20 @@ def run(arguments):
         overwrite=arguments.overwrite,
         metadata={"data": arguments.data, "backbone": arguments.backbone},
     )
+    _say_what_is_next(arguments.output, about)
+
+
+def _say_what_is_next(output, about):
     difference = about["parity"]["max_abs_difference"]
-    print(f"Written to {arguments.output}; in a fresh process its answers differ from")
+    rows = "TEXT" if about["input"] == "texts" else "IMAGE"
+    print(f"Written to {output}; in a fresh process its answers differ from")
     print(f"the live model's by at most {difference:.1e}. Next:")
-    rows = "TEXT" if reads_texts else "IMAGE"
-    print(f"  tftransfer predict {arguments.output} {rows} ...")
+    print(f"  tftransfer predict {output} {rows} ...")
 
 
 def _load_backbone(arguments):
+    if arguments.backbone is None:
+        arguments.backbone = _FOR_TEXTS if arguments.text_column else _FOR_IMAGES
     weights = None if arguments.weights == "none" else arguments.weights
     return tft.load_backbone(
         arguments.backbone, weights=weights, image_size=read_image_size(arguments)
