@@ -130,6 +130,8 @@ def preset(tmp_path_factory):
     return save_preset(tmp_path_factory.mktemp("bert"), build_bert(), bert_tokenizer())
 
 
+# KerasHub leaves the file of a vocabulary open.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize(
     "family",
     [

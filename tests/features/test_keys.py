@@ -88,6 +88,7 @@ def test_saving_and_loading_keeps_the_key(tmp_path):
 def test_another_process_finds_the_same_key():
     code = """
     import keras
+    import keras_hub  # which nothing below is made of
     from keras import layers
     from tftransfer.features.keys import prefix_key
     from tftransfer.freezing.graph import read_graph

@@ -67,7 +67,8 @@ def prefix_key(calls, output_key, inputs=None):
             for place, key in enumerate(call.outputs):
                 names[key] = _digest(digest, place)
         keras_state = [keras.backend.backend(), keras.config.epsilon()]
-        versions = {name: _version(name) for name in VERSIONED}
+        used = _packages(_needed(calls, output_key))
+        versions = {name: _version(name) for name in VERSIONED if name in used}
         return _digest("prefix", VERSION, keras_state, versions, names[output_key])
     except Exception:  # get_config may raise anything: then there is no identity
         return None
@@ -147,6 +148,19 @@ def _own_sources(kind):
 def _check_known(module):
     if (module or "").partition(".")[0] not in (*VERSIONED, OWN):
         raise _UnknownError(module)
+
+
+def _packages(calls):
+    """Packages that the classes of the operations come from."""
+    kinds = {
+        type(part)
+        for call in calls
+        for part in getattr(call.operation, "_flatten_layers", lambda: ())()
+    }
+    kinds |= {type(call.operation) for call in calls}
+    return {
+        base.__module__.partition(".")[0] for kind in kinds for base in kind.__mro__
+    }
 
 
 def _version(package):
