@@ -40,7 +40,6 @@ class FastPath:
 
     def __init__(self, model, settings, report):
         self.model, self.settings, self.report = model, settings, report
-        self._channels = 0  # of masks, in the rows stored last
 
     def say(self, line):
         """Report a line, unless silent."""
@@ -107,9 +106,9 @@ class FastPath:
         stored = self._try(stack, train, validation)
         if stored is None:
             return None
-        entries, own_entries, _ = stored
-        own_rows = own_entries and self._rows(validation, own_entries)
-        return self._rows(train, entries, **settings), own_rows
+        entries, own_entries, cut = stored
+        own_rows = own_entries and self._rows(validation, own_entries, cut)
+        return self._rows(train, entries, cut, **settings), own_rows
 
     def _takes_vectors(self, part):
         """Whether nothing is frozen and the data are vectors in memory."""
@@ -140,8 +139,8 @@ class FastPath:
             raise CannotStore("the data are pairs of two domains")
         with contextlib.ExitStack() as stack:
             entries, own_entries, cut = self._store(stack, train, validation)
-            (rows,) = self._rows(train, entries, class_weight=class_weight)
-            own = own_entries and self._rows(validation, own_entries)
+            (rows,) = self._rows(train, entries, cut, class_weight=class_weight)
+            own = own_entries and self._rows(validation, own_entries, cut)
             yield rows, own and own[0], cut
 
     @contextlib.contextmanager
@@ -162,7 +161,8 @@ class FastPath:
             if stored is None:
                 yield None
             else:
-                yield _as_dataset(self._rows(data, stored[0]), data.epoch)
+                entries, _, cut = stored
+                yield _as_dataset(self._rows(data, entries, cut), data.epoch)
 
     def _try(self, stack, train, validation):
         """Store as `_store` does, or say why not and return `None`."""
@@ -190,7 +190,6 @@ class FastPath:
             own = _extract(stack, extraction, validation, 1)
         stack.enter_context(resume_above(cuts))
         stack.enter_context(fresh_traces(self.model))
-        self._channels = len(cuts[0].along) if None in cuts[0].row_shape else 0
         return entries, own, cuts[-1]
 
     def _differs(self, part):
@@ -239,7 +238,9 @@ class FastPath:
         stack.callback(extraction.close)
         return extraction
 
-    def _rows(self, part, entries, *, seed=None, class_weight=None):
+    def _rows(self, part, entries, cut, *, seed=None, class_weight=None):
+        # Of texts, whose length is open, what goes along tells where they end.
+        channels = len(cut.along) if None in cut.row_shape else 0
         # Of two domains the first one has the labels.
         weights = [class_weight] + [None] * (len(part.examples) - 1)
         return [
@@ -248,7 +249,7 @@ class FastPath:
                 examples,
                 seed=seed,
                 class_weight=weight,
-                channels=self._channels,
+                channels=channels,
             )
             for views, examples, weight in zip(
                 entries, part.examples, weights, strict=True

@@ -5,9 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.acceleration.resuming import mark_activations
+from tftransfer.features.by_length import round_length
 from tftransfer.features.extraction import ACTIVATIONS
-
-_MULTIPLE = 16  # of which the length of texts is one
 
 
 class Rows:
@@ -102,7 +101,7 @@ class Rows:
         if self.channels:
             is_text = first[..., -self.channels :].any(axis=(0, 2))
             longest = int(np.flatnonzero(is_text).max(initial=0)) + 1
-            first = first[:, : -(-longest // _MULTIPLE) * _MULTIPLE]
+            first = first[:, : round_length(longest, first.shape[1])]
         return [first, *rest]
 
     def pack(self, leaves):

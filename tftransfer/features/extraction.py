@@ -150,7 +150,7 @@ class Extraction:
             report=self.report or (lambda line: None),
         )
 
-    @property
+    @functools.cached_property
     def row_bytes(self):
         """Bytes of one row of activations, 0 where the shape is not known."""
         shape = full_row_shape(self.cut)
