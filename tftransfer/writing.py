@@ -1,6 +1,7 @@
 """Outputs that appear under their name only when they are whole."""
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -100,6 +101,18 @@ def check_free_space(path, num_bytes):
             f"Received: path={str(path)!r}, where {free:,} are free. "
             "Make room or choose another disk."
         )
+
+
+def write_json(path, content):
+    """Write a structure as JSON; a reader never sees half a file.
+
+    Args:
+        path: File to write or replace; missing folders are made.
+        content: Plain JSON values, all numbers finite.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False)
+    with replace_when_whole(path, overwrite=True) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def _nearest_folder(path):

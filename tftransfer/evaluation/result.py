@@ -1,12 +1,11 @@
 """What an evaluation found: figures to read, print and save."""
 
 import dataclasses
-import json
 
 import numpy as np
 
 from tftransfer.evaluation.table import format_evaluation
-from tftransfer.writing import replace_when_whole
+from tftransfer.writing import write_json
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,6 +64,4 @@ class Evaluation:
         Args:
             path: File to write or replace; missing folders are made.
         """
-        text = json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
-        with replace_when_whole(path, overwrite=True) as partial:
-            partial.write_text(text + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())

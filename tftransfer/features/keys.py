@@ -60,14 +60,15 @@ def prefix_key(calls, output_key, inputs=None):
     try:
         names = _name_inputs(calls, output_key, inputs)
         described: dict[int, str] = {}
-        for call in _needed(calls, output_key):
+        needed = _needed(calls, output_key)
+        for call in needed:
             if id(call.operation) not in described:
                 described[id(call.operation)] = _describe_operation(call.operation)
             digest = _digest(described[id(call.operation)], _describe_call(call, names))
             for place, key in enumerate(call.outputs):
                 names[key] = _digest(digest, place)
         keras_state = [keras.backend.backend(), keras.config.epsilon()]
-        used = _packages(_needed(calls, output_key))
+        used = _packages(needed)
         versions = {name: _version(name) for name in VERSIONED if name in used}
         return _digest("prefix", VERSION, keras_state, versions, names[output_key])
     except Exception:  # get_config may raise anything: then there is no identity

@@ -1,13 +1,12 @@
 """What a cross-validation found: figures to read, print and save."""
 
 import dataclasses
-import json
 
 import numpy as np
 
 from tftransfer.selection.intervals import corrected_interval
 from tftransfer.selection.table import format_cross_validation
-from tftransfer.writing import replace_when_whole
+from tftransfer.writing import write_json
 
 LIMITS = {  # of what are no shares in 0..1
     "mean_absolute_error": (0.0, np.inf),
@@ -82,9 +81,7 @@ class CrossValidation:
         Args:
             path: File to write or replace; missing folders are made.
         """
-        text = json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
-        with replace_when_whole(path, overwrite=True) as partial:
-            partial.write_text(text + "\n", encoding="utf-8")
+        write_json(path, self.to_dict())
 
 
 def summarize(scores, num_rows):
