@@ -116,3 +116,16 @@ def test_texts_of_two_domains_are_aligned(tmp_path):
     history = aligned.fit(pairs, epochs=2, verbose=0, shuffle=False)
     assert np.isfinite(history.history["loss"]).all()
     assert aligned.predict(TEXTS[:4], verbose=0).shape == (4, 2)
+
+
+@pytest.mark.slow
+def test_another_cut_is_read_after_training_above_this_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFTRANSFER_CACHE", str(tmp_path))
+    model = build_model(1)
+    tft.accelerate(model)
+    data = tf.data.Dataset.from_tensor_slices((TEXTS, LABELS)).batch(8)
+    model.fit(data, epochs=1, verbose=0, shuffle=False)
+    tft.set_trainable_depth(model, 0)
+    stored = model.evaluate(data, verbose=0)
+    tft.accelerate(model, False)
+    np.testing.assert_allclose(stored, model.evaluate(data, verbose=0), rtol=1e-5)
