@@ -122,18 +122,18 @@ def load_backbone(
         handle: `"keras:<Name>"` for every constructor of `keras.applications`;
             `"pip:efficientnet_lite0"` and others whose weights a pip package carries;
             `"hub:<handle or URL>"`; `"alexnet"`; for texts `"text:minilm_l6"`,
-            `"keras_hub:<preset or folder>"` and `"words:<file of word vectors>"`; the
-            path of a SavedModel directory or
-            a `.keras` file; a functional `keras.Model`; or a `Backbone`, to change its
-            image size or channels.
+            `"keras_hub:<preset or folder>"`, `"words:<file of word vectors>"` and
+            `"tfidf"`, which is fitted on `corpus=`; the path of a SavedModel directory
+            or a `.keras` file; a functional `keras.Model`; or a `Backbone`, to change
+            its image size or channels.
         weights: `"imagenet"`, `None` for random ones, or the path of a file. What
             brings its own weights takes none: leave it as it is.
         image_size: `(height, width)` in pixels; `None` takes the size of pretraining.
         in_channels: Channels of the images, see `build_transfer_model`.
         **options: Further arguments of this kind of backbone, such as `alpha=0.35` for
             MobileNetV2, `output_key=` for a hub module, `cut_top=True` for a model or
-            `sequence_length=128` for texts: see `build_text_encoder` and
-            `build_word_backbone`.
+            `sequence_length=128` for texts: see `build_text_encoder`,
+            `build_word_backbone` and `build_tfidf_backbone`.
 
     Returns:
         A `Backbone`.

@@ -12,7 +12,7 @@ from tftransfer.checks import did_you_mean
 
 _KINDS = (
     "keras:<Name>, pip:<name>, text:<name>, keras_hub:<preset>, words:<file>, "
-    "hub:<handle>, alexnet, or the path of a model"
+    "tfidf, hub:<handle>, alexnet, or the path of a model"
 )
 
 
@@ -26,8 +26,8 @@ def split_handle(handle):
     """
     text = os.fspath(handle)
     kind, colon, name = text.partition(":")
-    if text == "alexnet":
-        return "alexnet", ""
+    if text in ("alexnet", "tfidf"):
+        return text, ""
     if colon and kind in ("keras", "pip", "hub", *TEXT_KINDS):
         return kind, name
     if text.startswith(("http://", "https://")):
@@ -50,7 +50,7 @@ def check_name(handle):
         )
     kind, name = split_handle(handle)
     known = {"keras": list_applications(), "pip": list(PACKAGED), "alexnet": [""]}
-    known["text"] = list(TEXTS)
+    known |= {"text": list(TEXTS), "tfidf": [""]}
     if kind == "path":
         _check_path(handle)
     elif kind == "hub" and "://" not in name:
@@ -71,7 +71,7 @@ def _check_path(handle):
 
 def _unknown_handle(handle):
     names = [f"keras:{name}" for name in list_applications()]
-    names += [f"pip:{name}" for name in PACKAGED] + ["alexnet"]
+    names += [f"pip:{name}" for name in PACKAGED] + ["alexnet", "tfidf"]
     names += [f"text:{name}" for name in TEXTS]
     hint = did_you_mean(handle, names)
     hint = f"{hint} " if hint else ""

@@ -15,7 +15,7 @@ from tftransfer.columns import align_columns
 
 _FURTHER = (
     "Further: hub:<handle or URL>, keras_hub:<preset or folder>, words:<file of word "
-    "vectors>, any SavedModel directory, any .keras file, any keras.Model."
+    "vectors>, tfidf, any SavedModel directory, any .keras file, any keras.Model."
 )
 
 

@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 
 from tftransfer.backbones.text_encoders import build_text_encoder, check_preset
+from tftransfer.backbones.tfidf_backbone import build_tfidf_backbone
 from tftransfer.backbones.word_backbone import build_word_backbone
 
-KINDS = ("text", "keras_hub", "words")
+KINDS = ("text", "keras_hub", "words", "tfidf")
 # Name: pip package, folder in it, parameters, width, license.
 TEXTS = {
     "minilm_l6": (
@@ -22,7 +23,8 @@ TEXTS = {
 
 def builder_of(kind):
     """Return the function whose options backbones of one of `KINDS` take."""
-    return build_word_backbone if kind == "words" else build_text_encoder
+    builders = {"words": build_word_backbone, "tfidf": build_tfidf_backbone}
+    return builders.get(kind, build_text_encoder)
 
 
 def check_text_handle(kind, name):
@@ -59,6 +61,8 @@ def build_text_backbone(kind, name, options):
         ImportError: If a pip package is not installed.
         ValueError: As the builder.
     """
+    if kind == "tfidf":
+        return build_tfidf_backbone(**options)
     if kind != "text":
         return builder_of(kind)(name, **options)
     folder = packaged_folder(name)
