@@ -44,7 +44,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "tasks",
         "writing",
     },
-    "evaluation": {"checks", "columns", "tasks", "writing"},
+    "evaluation": {"checks", "columns", "features", "freezing", "tasks", "writing"},
     "selection": {"checks", "columns", "evaluation", "tasks", "writing"},
     "export": {
         "_version",

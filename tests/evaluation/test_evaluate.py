@@ -318,3 +318,27 @@ def test_a_model_with_two_outputs_or_a_map_is_refused(rows):
     map_model = keras.Model(inputs, keras.layers.Reshape((2, 2))(inputs))
     with pytest.raises(ValueError, match=r"Received: outputs of shape \(16, 2, 2\)"):
         evaluate(map_model, batched(*rows), task="classification")
+
+
+@pytest.mark.parametrize("engine", ["auto", "tensorflow"])
+def test_an_engine_gives_the_same_figures(engine):
+    inputs = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    data = tf.data.Dataset.from_tensor_slices((inputs, np.arange(40) % 3)).batch(7)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    plain, fast = evaluate(model, data), evaluate(model, data, engine=engine)
+    assert fast.metrics == pytest.approx(plain.metrics, abs=1e-6)
+    np.testing.assert_array_equal(fast.confusion, plain.confusion)
+
+
+def test_an_engine_is_for_models_with_a_graph():
+    class Own(keras.Model):
+        def call(self, inputs):
+            return inputs
+
+    data = tf.data.Dataset.from_tensor_slices((np.eye(3), [0, 1, 2])).batch(3)
+    with pytest.raises(ValueError, match="`engine` must be None .* of class Own. Le"):
+        evaluate(Own(name="own"), data, task="classification", engine="auto")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Softmax()])
+    with pytest.raises(ValueError, match="`engine` must be .*Received: engine='cuda'"):
+        evaluate(model, data, task="classification", engine="cuda")

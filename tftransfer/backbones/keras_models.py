@@ -1,6 +1,7 @@
 """The user's own Keras model, or a `.keras` file, as a backbone."""
 
 import inspect
+import itertools
 import os
 
 import keras
@@ -181,6 +182,7 @@ class _Flattened:
         self._outputs = {}  # layer name -> its output
         self._sources = {}  # id of a tensor -> (layer, its input tensors)
         self._renamed = {}  # id of a layer without weights -> the same renamed
+        self._new_names = {}  # name of such a layer -> its name here
         self._names = {}  # name in the flat graph -> id of the model it comes from
 
     def run(self, model, inputs, training=None):
@@ -216,12 +218,16 @@ class _Flattened:
         if layer.name not in _OURS:
             return layer
         if id(layer) not in self._renamed:
-            config = {**layer.get_config(), "name": f"{layer.name}_1"}
+            taken = {*self._names, *(x.name for x in self._renamed.values())}
+            numbered = (f"{layer.name}_{number}" for number in itertools.count(1))
+            name = next(name for name in numbered if name not in taken)
+            self._new_names[layer.name] = name
+            config = {**layer.get_config(), "name": name}
             self._renamed[id(layer)] = layer.__class__.from_config(config)
         return self._renamed[id(layer)]
 
     def output_of(self, name):
-        name = f"{name}_1" if name in _OURS else name
+        name = self._new_names.get(name, name)
         if name not in self._outputs:
             raise ValueError(
                 "`layer` must be the name of a layer of the model. Received: "

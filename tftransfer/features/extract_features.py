@@ -85,7 +85,19 @@ def extract_features(
     ((3, 2), [0, 1, 0])
     """
     check_choice("dtype", dtype, DTYPES)
-    cut = _find_cut(graph_of(getattr(model, "model", model)), layer)
+    return extract_at(
+        _find_cut(graph_of(getattr(model, "model", model)), layer),
+        dataset,
+        engine=engine,
+        dtype=dtype,
+        directory=directory,
+        batch_size=batch_size,
+        verbose=verbose,
+    )
+
+
+def extract_at(cut, dataset, *, engine, dtype, directory, batch_size, verbose):
+    """Compute what is below a `Cut` for every example: see `extract_features`."""
     if isinstance(dataset, tf.data.Dataset):
         dataset = vars(dataset).get("unshuffled", dataset)
     examples = read_examples(dataset, batch_size=batch_size)

@@ -12,9 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tftransfer.engines.choosing import choose_engine
-from tftransfer.features.by_length import ByLength, find_tokens, full_row_shape
+from tftransfer.features.below import key_below, run_below
+from tftransfer.features.by_length import ByLength, full_row_shape
 from tftransfer.features.hashing import ContentHasher
-from tftransfer.features.keys import prefix_key
 from tftransfer.freezing.parts import is_random
 from tftransfer.store.entries import open_entry
 from tftransfer.store.listing import list_entries
@@ -52,8 +52,7 @@ class Extraction:
         self.most_bytes = most_bytes
         self.cut, self.dtype, self.folder = cut, dtype, folder
         self.engine, self.report = engine, report
-        output, inputs = self._calls[-1].outputs[0], cut.graph.inputs
-        self.prefix = prefix_key(self._calls, output, inputs)
+        self.prefix = key_below(cut)
         self._engine, self._check = None, check
 
     def run(self, examples, *, view=None):
@@ -126,25 +125,17 @@ class Extraction:
 
     def _choose(self, example, num_rows):
         if self._engine is None:
-            tokens = find_tokens(self.cut)
-            if tokens is None:
-                run = functools.partial(self.cut.run_below, training=False)
-                self._engine = self._choose_for(run, example, num_rows)
-            else:
-                run = functools.partial(self.cut.run_from, tokens.cut, training=False)
-                by_length = ByLength(tokens, full_row_shape(self.cut))
-                ids = by_length.example(example)
-                by_length.set_engine(self._choose_for(run, ids, num_rows))
-                self._engine = by_length
+            choose = functools.partial(self._choose_for, num_rows=num_rows)
+            self._engine = run_below(self.cut, example, self.dtype, choose)
         return self._engine
 
-    def _choose_for(self, function, example, num_rows):
+    def _choose_for(self, function, example, key, *, num_rows):
         return choose_engine(
             function,
             example,
             engine=self.engine,
             dtype=self.dtype,
-            key=self.prefix,
+            key=key,
             num_rows=num_rows,
             folder=self.folder,
             report=self.report or (lambda line: None),

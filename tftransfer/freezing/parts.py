@@ -70,7 +70,7 @@ class Cut:
         values = self.model._standardize_inputs(inputs)
         known = dict(zip(self.graph.inputs, values, strict=True))
         run_calls(self.calls_below, known, training)
-        return self._pack(known)
+        return self.pack(known)
 
     def run_from(self, lower, activations, training=None):
         """Compute the activations from those of a cut further down.
@@ -87,7 +87,7 @@ class Cut:
         known = {made.outputs[0]: ops.cast(activations, lower.tensor.dtype)}
         calls = self.graph.calls[lower.position + 1 : self.position + 1]
         run_calls(calls, known, training)
-        return self._pack(known)
+        return self.pack(known)
 
     def run_above(self, activations, training=None):
         """Compute what the model returns.
@@ -126,7 +126,12 @@ class Cut:
     def _key(self):
         return self.graph.calls[self.position].outputs[0]
 
-    def _pack(self, known):
+    def pack(self, known):
+        """Put the tensor, and what goes along, into one.
+
+        Args:
+            known: Dict from key to tensor.
+        """
         value = known[self._key]
         channels = [ops.cast(known[key], value.dtype)[..., None] for key in self.along]
         return ops.concatenate([value, *channels], axis=-1) if channels else value
