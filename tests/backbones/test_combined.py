@@ -59,6 +59,11 @@ def test_features_are_those_of_the_parts(combined):
     expected = np.concatenate([dense, to_array(tfidf(texts))], axis=1)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert tfidf.fingerprint == fit_tfidf(TEXTS).fingerprint
+    alone = tft.load_backbone("tfidf", corpus=TEXTS)
+    again = combine_backbones([build_words(), alone])
+    assert again.features.sparse
+    found = to_array(again.model(texts))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_networks_are_shared_not_copied():

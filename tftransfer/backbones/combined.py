@@ -79,7 +79,7 @@ def combine_backbones(
     _check_list(backbones, corpus)
     weights = check_weights(weights, len(backbones))
     options = {"max_terms": max_terms, "min_documents": min_documents, "pairs": pairs}
-    loaded = [part if _is_tfidf(part) else _load(part) for part in backbones]
+    loaded = [_load(part) for part in backbones]
     networks = [part for part in loaded if isinstance(part, Backbone)]
     _check_inputs(networks, has_tfidf=len(networks) < len(loaded))
     parts = [fit_tfidf(corpus, **options) if x == TFIDF else x for x in loaded]
@@ -93,6 +93,8 @@ def combine_backbones(
 
 
 def _is_tfidf(part):
+    if isinstance(part, Backbone):
+        return part.features.sparse
     return isinstance(part, TfIdf) or (isinstance(part, str) and part == TFIDF)
 
 
@@ -123,7 +125,11 @@ def _check_list(backbones, corpus):
 
 
 def _load(part):
+    if _is_tfidf(part) and not isinstance(part, Backbone):
+        return part
     backbone = part if isinstance(part, Backbone) else load_backbone(part)
+    if backbone.features.sparse:  # which a nested model would not tell
+        return backbone.model.get_layer(TFIDF)
     last = backbone.model.outputs[0]._keras_history.operation
     if last.name != "features":
         raise ValueError(
