@@ -1,0 +1,1 @@
+"""Whether adapting to a domain without labels helps, decided without them."""
