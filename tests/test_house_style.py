@@ -18,6 +18,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "tasks": {"checks"},
     "freezing": {"checks"},
     "heads": {"checks"},
+    "adaptation": {"checks", "columns"},
     "alignment": {"checks"},
     "text": {"checks"},
     "backbones": {"checks", "columns", "freezing", "resizing", "text"},

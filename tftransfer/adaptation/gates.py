@@ -1,0 +1,97 @@
+"""What must hold before anything is adapted: a shift, and a control worth following."""
+
+import numpy as np
+
+from tftransfer.adaptation.control import deal_folds
+from tftransfer.adaptation.principal_components import find_components
+from tftransfer.adaptation.softmax_regression import (
+    fit_softmax_regression,
+    import_scipy,
+    one_hot,
+)
+
+_COMPONENTS, _PENALTY, _FOLDS = 30, 0.01, 5
+
+
+def domain_auc(problem):
+    """Return how well a held-out row's domain can be told, as area under the curve.
+
+    Cross-fitted logistic regression on 30 principal components of both domains in
+    source units, each domain with the same weight: 0.5 where no shift can be seen, 1
+    where the domains do not overlap.
+
+    Args:
+        problem: `Problem`.
+
+    Returns:
+        Float in 0..1, the mean over 5 folds.
+
+    Raises:
+        ImportError: If SciPy, which comes with scikit-learn, is missing.
+
+    Example:
+
+    >>> from tftransfer.adaptation.gates import domain_auc
+    >>> from tftransfer.adaptation.problem import Problem
+    >>> rows = np.random.default_rng(0).normal(size=(100, 3))
+    >>> labels = np.arange(100) % 2
+    >>> round(domain_auc(Problem(rows, labels, rows + 50, 2)), 3)
+    1.0
+    """
+    both = np.concatenate([problem.scaled_source, problem.target_by_source])
+    domains = np.repeat([0, 1], [len(problem.source), len(problem.target)])
+    rows = find_components(both, _COMPONENTS)(both)
+    weights = 1 / np.bincount(domains)[domains]
+    folds = deal_folds(domains, _FOLDS, np.random.default_rng(problem.seed))
+    areas = []
+    for fold in range(_FOLDS):
+        train = folds != fold
+        model = fit_softmax_regression(
+            rows[train], one_hot(domains[train], 2), _PENALTY, weights=weights[train]
+        )
+        scores = model(rows[~train])[:, 1]
+        areas.append(area_under_curve(scores, domains[~train] == 1))
+    return float(np.mean(areas))
+
+
+def area_under_curve(scores, positive):
+    """Return the chance that a positive row scores above a negative one.
+
+    Args:
+        scores: Float array `(n,)`.
+        positive: Bool array `(n,)`.
+
+    Returns:
+        Float in 0..1; ties count half.
+
+    Example:
+
+    >>> from tftransfer.adaptation.gates import area_under_curve
+    >>> area_under_curve(np.array([0.1, 0.4, 0.3]), np.array([False, True, False]))
+    1.0
+    """
+    ranks = import_scipy("stats").rankdata(scores)
+    count, others = positive.sum(), (~positive).sum()
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))
+
+
+def competence(control, labels):
+    """Return the balanced accuracy on held-out source rows, 0 at chance, 1 at best.
+
+        (balanced accuracy - 1 / K) / (1 - 1 / K)
+
+    Args:
+        control: `Control` of `K` classes.
+        labels: Whole numbers `(n,)`.
+
+    Returns:
+        Float, at most 1.
+
+    Reference:
+        [Cohen, 1960](https://doi.org/10.1177/001316446002000104), kappa, for classes of
+        equal shares.
+    """
+    right = control.held_out.argmax(axis=1) == labels
+    recalls = [right[labels == label].mean() for label in np.unique(labels)]
+    chance = 1 / control.held_out.shape[1]
+    return float((np.mean(recalls) - chance) / (1 - chance))
