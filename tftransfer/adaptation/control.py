@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from tftransfer.adaptation.problem import Scaling
 from tftransfer.adaptation.softmax_regression import (
     SoftmaxRegression,
     fit_softmax_regression,
@@ -39,7 +40,7 @@ class Control:
     penalty: float
     probabilities: np.ndarray
     held_out: np.ndarray
-    scaling: object
+    scaling: Scaling
     name: str = "control"
 
     @property

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tftransfer.adaptation.information import unit_rows
-from tftransfer.adaptation.problem import Candidate
+from tftransfer.adaptation.problem import Candidate, Scaling
 from tftransfer.adaptation.softmax_regression import import_scipy
 from tftransfer.adaptation.target_input import PREFIXES, first_guess, target_input
 
@@ -26,7 +26,7 @@ class Neighborhood:
         graph: Sparse `(m, m)`: `D^-1/2 A D^-1/2`.
     """
 
-    scaling: object
+    scaling: Scaling
     mean: np.ndarray
     unit: np.ndarray
     neighbors: int

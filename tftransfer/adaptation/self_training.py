@@ -47,20 +47,20 @@ def self_training(problem, control, *, units="source", shares=(0.3, 0.5, 0.7, 0.
     rows, scaling = target_input(problem, units)
     both = np.concatenate([problem.scaled_source, rows])
     source_targets = one_hot(problem.labels, problem.num_classes)
-    probabilities, model = first_guess(problem, control, units).probabilities, None
-    start = control.model
+    probabilities = first_guess(problem, control, units).probabilities
+    model = control.model
     for share in shares:
         taken = most_confident(probabilities, share)
         calls = one_hot(probabilities[taken].argmax(axis=1), problem.num_classes)
         weights = np.full(len(both), 1 / len(problem.source))
         weights[len(problem.source) :] = share / max(taken.sum(), 1)
         kept = np.concatenate([np.full(len(problem.source), True), taken])
-        model = start = fit_softmax_regression(
+        model = fit_softmax_regression(
             both[kept],
             np.concatenate([source_targets, calls]),
             control.penalty / (1 + share),  # of a loss whose weights sum to 1
             weights=weights[kept],
-            start=start,
+            start=model,
             tolerance=1e-7,
         )
         probabilities = model(rows)

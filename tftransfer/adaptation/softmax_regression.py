@@ -66,7 +66,7 @@ def fit_softmax_regression(
     >>> from tftransfer.adaptation.softmax_regression import fit_softmax_regression
     >>> model = fit_softmax_regression(rows, np.eye(2), penalty=0.1)
     >>> model(rows).round(2).tolist()
-    [[0.84, 0.16], [0.16, 0.84]]
+    [[0.89, 0.11], [0.11, 0.89]]
 
     Reference:
         [Liu & Nocedal, 1989](https://doi.org/10.1007/BF01589116), L-BFGS.
