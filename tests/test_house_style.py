@@ -21,6 +21,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "adaptation": {"checks", "columns"},
     "alignment": {"checks"},
     "text": {"checks"},
+    "weighting": {"checks"},
     "backbones": {"checks", "columns", "freezing", "resizing", "text"},
     "models": {
         "alignment",
