@@ -5,6 +5,7 @@ import numpy as np
 from tftransfer.adaptation.adam import minimize_by_adam
 from tftransfer.adaptation.problem import Candidate
 from tftransfer.adaptation.softmax_regression import (
+    ScaledModel,
     SoftmaxRegression,
     cross_entropy,
     log_softmax,
@@ -73,7 +74,7 @@ def minimum_class_confusion(
         )
     )
     name = f"{PREFIXES[units]}.mcc"
-    return Candidate(name, model(rows), lambda rows: model(scaling(rows)))
+    return Candidate(name, model(rows), ScaledModel(scaling, model))
 
 
 def class_confusion(logits, temperature=2.5):

@@ -1,7 +1,7 @@
 """Per-domain standardization: each domain in units of its own mean and spread."""
 
 from tftransfer.adaptation.problem import Candidate
-from tftransfer.adaptation.softmax_regression import softmax
+from tftransfer.adaptation.softmax_regression import ScaledModel
 
 
 def adabn(problem, control):
@@ -33,9 +33,5 @@ def adabn(problem, control):
         [Li et al., 2016](https://arxiv.org/abs/1603.04779), algorithm 1, with the
         features of any network in place of those inside one.
     """
-
-    def predict(rows):
-        return softmax(control.logits(problem.by_target(rows)))
-
-    probabilities = softmax(control.logits(problem.target_by_target))
-    return Candidate("adabn", probabilities, predict)
+    predict = ScaledModel(problem.by_target, control.model)
+    return Candidate("adabn", control.model(problem.target_by_target), predict)

@@ -1,10 +1,27 @@
 """Several candidates as one: the mean of their probabilities."""
 
+import dataclasses
+
 import numpy as np
 
 from tftransfer.adaptation.problem import Candidate
 
 IN_TARGET_UNITS = ("adabn", "D.cbst", "D.mcc", "D.lp")
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanModel:
+    """The mean of what several models say.
+
+    Attributes:
+        models: List of functions from rows to probabilities `(k, num_classes)`.
+    """
+
+    models: list
+
+    def __call__(self, rows):
+        """Return the mean of their probabilities, `(k, num_classes)`."""
+        return np.mean([model(rows) for model in self.models], axis=0)
 
 
 def average(name, candidates):
@@ -27,9 +44,6 @@ def average(name, candidates):
     [[0.75, 0.25]]
     """
     candidates = list(candidates)
-
-    def predict(rows):
-        return np.mean([each.predict(rows) for each in candidates], axis=0)
-
     probabilities = np.mean([each.probabilities for each in candidates], axis=0)
+    predict = MeanModel([each.predict for each in candidates])
     return Candidate(name, probabilities, predict)

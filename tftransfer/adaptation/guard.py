@@ -36,6 +36,24 @@ class Decision:
         return self.probabilities.argmax(axis=1)
 
 
+@dataclasses.dataclass(frozen=True)
+class UnanimousModel:
+    """A model whose calls change only where all others name one other class.
+
+    Attributes:
+        base: Function from rows to probabilities `(k, num_classes)`.
+        voters: List of such functions.
+    """
+
+    base: Callable
+    voters: list
+
+    def __call__(self, rows):
+        """Return probabilities `(k, num_classes)` of raw rows `(k, width)`."""
+        voices = [voter(rows) for voter in self.voters]
+        return _change_where_unanimous(self.base(rows), voices)
+
+
 def decide(control, ensemble, witnesses, judge, *, auc, competence):
     """Decide without labels (the rule called G3).
 
@@ -95,11 +113,6 @@ def _closed_gates(auc, competence):
 
 def _decide_by_row(control, witnesses, judge, scores):
     witnesses = list(witnesses)
-
-    def predict(rows):
-        voices = [each.predict(rows) for each in (*witnesses, judge)]
-        return _change_where_unanimous(control.predict(rows), voices)
-
     voices = [each.probabilities for each in (*witnesses, judge)]
     probabilities = _change_where_unanimous(control.probabilities, voices)
     count = int(np.sum(probabilities.argmax(axis=1) != control.labels))
@@ -116,6 +129,8 @@ def _decide_by_row(control, witnesses, judge, scores):
         f"but in {count} of {len(probabilities)} rows {names} and the judge all name "
         "the same other class: only these calls are changed",
     ]
+    voters = [each.predict for each in (*witnesses, judge)]
+    predict = UnanimousModel(control.predict, voters)
     return Decision(IN_PART, reasons, probabilities, predict, scores)
 
 

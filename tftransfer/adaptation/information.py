@@ -5,6 +5,7 @@ import numpy as np
 from tftransfer.adaptation.adam import minimize_by_adam
 from tftransfer.adaptation.problem import Candidate
 from tftransfer.adaptation.softmax_regression import (
+    ScaledModel,
     SoftmaxRegression,
     cross_entropy,
     log_softmax,
@@ -78,7 +79,7 @@ def information_maximization(problem, control, *, units="source", steps=150):
         )
     )
     name = f"{PREFIXES[units]}.shot"
-    return Candidate(name, model(rows), lambda rows: model(scaling(rows)))
+    return Candidate(name, model(rows), ScaledModel(scaling, model))
 
 
 def information_loss(logits):

@@ -5,8 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tftransfer.adaptation.ensemble import MeanModel
 from tftransfer.adaptation.principal_components import find_components
-from tftransfer.adaptation.softmax_regression import fit_softmax_regression, one_hot
+from tftransfer.adaptation.softmax_regression import (
+    ScaledModel,
+    fit_softmax_regression,
+    one_hot,
+)
 
 _COMPONENTS, _HALVINGS, _PENALTY, _ITERATIONS = 128, 3, 0.03, 30
 
@@ -84,9 +89,5 @@ def fit_judge(problem, control):
             )
             total[predicted] += model(rows[predicted])
             models.append(model)
-
-    def predict(raw):
-        scaled = components(problem.by_target(raw))
-        return np.mean([model(scaled) for model in models], axis=0)
-
-    return Judge(total / _HALVINGS, predict)
+    model = ScaledModel(components, MeanModel(models))
+    return Judge(total / _HALVINGS, ScaledModel(problem.by_target, model))

@@ -1,6 +1,7 @@
 """Label propagation: target rows that lie close get the same class."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -42,6 +43,29 @@ class Neighborhood:
         near, cosines = nearest_rows(unit, self.unit, self.neighbors)
         weights = np.exp((cosines - 1) / self.temperature)
         return near, weights / weights.sum(axis=1, keepdims=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class NeighborModel:
+    """What the nearest target rows say of a further row, and what the control says.
+
+    Attributes:
+        neighborhood: `Neighborhood`.
+        spread: Float array `(m, num_classes)`, propagated over the target rows.
+        prior: Function from raw rows to probabilities.
+        alpha: Share of the neighbors' word, in 0..1.
+    """
+
+    neighborhood: Neighborhood
+    spread: np.ndarray
+    prior: Callable
+    alpha: float
+
+    def __call__(self, rows):
+        """Return probabilities `(k, num_classes)` of raw rows `(k, width)`."""
+        near, weights = self.neighborhood.weigh(rows)
+        words = np.einsum("ij,ijk->ik", weights, self.spread[near])
+        return self.alpha * words + (1 - self.alpha) * self.prior(rows)
 
 
 def find_neighborhood(problem, *, units="source", neighbors=10):
@@ -120,12 +144,7 @@ def label_propagation(
     guess = first_guess(problem, control, units)
     found = neighborhood or find_neighborhood(problem, units=units, neighbors=neighbors)
     spread = _propagate(found.graph, guess.probabilities, alpha)
-
-    def predict(rows):
-        near, weights = found.weigh(rows)
-        words = np.einsum("ij,ijk->ik", weights, spread[near])
-        return alpha * words + (1 - alpha) * guess.predict(rows)
-
+    predict = NeighborModel(found, spread, guess.predict, alpha)
     return Candidate(f"{PREFIXES[units]}.lp", spread, predict)
 
 

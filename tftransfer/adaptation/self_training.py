@@ -3,7 +3,11 @@
 import numpy as np
 
 from tftransfer.adaptation.problem import Candidate
-from tftransfer.adaptation.softmax_regression import fit_softmax_regression, one_hot
+from tftransfer.adaptation.softmax_regression import (
+    ScaledModel,
+    fit_softmax_regression,
+    one_hot,
+)
 from tftransfer.adaptation.target_input import PREFIXES, first_guess, target_input
 
 
@@ -65,7 +69,7 @@ def self_training(problem, control, *, units="source", shares=(0.3, 0.5, 0.7, 0.
         )
         probabilities = model(rows)
     name = f"{PREFIXES[units]}.cbst"
-    return Candidate(name, probabilities, lambda rows: model(scaling(rows)))
+    return Candidate(name, probabilities, ScaledModel(scaling, model))
 
 
 def most_confident(probabilities, share):

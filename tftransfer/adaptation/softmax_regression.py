@@ -1,6 +1,7 @@
 """Multinomial logistic regression on features, with soft targets and row weights."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,6 +25,23 @@ class SoftmaxRegression:
     def __call__(self, rows):
         """Return probabilities `(n, num_classes)` of rows `(n, width)`."""
         return softmax(self.logits(rows))
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaledModel:
+    """A model of raw rows: first bring them into units, then predict.
+
+    Attributes:
+        scaling: Function of raw rows `(k, width)`, for example `Scaling`.
+        model: Function from scaled rows to probabilities `(k, num_classes)`.
+    """
+
+    scaling: Callable
+    model: Callable
+
+    def __call__(self, rows):
+        """Return probabilities `(k, num_classes)` of raw rows `(k, width)`."""
+        return self.model(self.scaling(rows))
 
 
 def fit_softmax_regression(
