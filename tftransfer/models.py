@@ -8,6 +8,7 @@ from keras import layers
 
 from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.alignment.layer import Alignment
+from tftransfer.alignment.several import SeveralAlignments
 from tftransfer.backbones.catalog import Backbone, check_handle, load_backbone
 from tftransfer.checks import check_choice, check_whole_number
 from tftransfer.freezing.depth import check_depth_kind, set_trainable_depth
@@ -66,8 +67,9 @@ def build_transfer_model(
             is given by name or widths.
         batch_norm: What BatchNormalization does in the trainable part: `"inference"`,
             `"frozen"` or `"train"`, see `set_trainable_depth`.
-        alignment: `None`, or an `Alignment` such as `CORAL()`; then the result is an
-            `AlignedModel` and `fit` takes `pair_domains(source, target)`.
+        alignment: `None`, an `Alignment` such as `CORAL()`, or a list of them, which
+            are added; then the result is an `AlignedModel` and `fit` takes
+            `pair_domains(source, target)`.
         dtype: Keras dtype policy, such as `"mixed_bfloat16"`; `None`: the global one.
             Pixels and logits stay float32, and what is built already as it is.
         seed: Seed of all random generators (Python, NumPy, backend), set before
@@ -97,6 +99,8 @@ def build_transfer_model(
     check_head(head, dropout)
     check_depth_kind(trainable_depth, batch_norm)
     _check_arguments(backbone, num_classes, task, alignment)
+    if isinstance(alignment, (list, tuple)):
+        alignment = SeveralAlignments(alignment)
     if seed is not None:
         check_whole_number("seed", seed, 0)
         keras.utils.set_random_seed(seed)
@@ -126,9 +130,10 @@ def _check_arguments(backbone, num_classes, task, alignment):
             '`num_classes` must be at least 2 with task="multi_label". Received: '
             'num_classes=1. One label that is there or not: task="classification".'
         )
-    if alignment is not None and not isinstance(alignment, Alignment):
+    is_list = isinstance(alignment, (list, tuple))
+    if not is_list and not isinstance(alignment, (Alignment, type(None))):
         raise TypeError(
-            "`alignment` must be None or an Alignment layer. Received: "
+            "`alignment` must be None, an Alignment layer or a list of them. Received: "
             f"alignment={alignment!r} of type {type(alignment).__name__}. Pass for "
             "example alignment=tft.CORAL(weight=1.0)."
         )

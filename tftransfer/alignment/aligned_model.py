@@ -32,6 +32,10 @@ class AlignedModel(keras.Model):
         self.model = model
         self.alignment = alignment
         self._parts = _Parts(model)
+        if not alignment.built:  # before weights are loaded into it
+            width = self._parts.backbone.output_shape[-1]
+            shapes = {"features": (None, width), "logits": model.output_shape}
+            alignment.build(shapes, shapes)
         self._aligns = True
         self.built = True  # the plain model is
 
@@ -71,7 +75,8 @@ class AlignedModel(keras.Model):
         """Return the metrics; the alignment loss only where it was computed."""
         results = super().get_metrics_result()
         if not self._aligns:
-            results.pop(self.alignment.tracker.name, None)
+            for tracker in self.alignment.trackers:
+                results.pop(tracker.name, None)
         return results
 
     def get_config(self):

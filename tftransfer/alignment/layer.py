@@ -11,9 +11,10 @@ PLACES = ("auto", "features", "logits")
 class Alignment(keras.layers.Layer):
     """Base of the losses that pull source and target together.
 
-    A subclass defines `distance(source, target) -> scalar`. The model calls the layer
-    with what it knows of both domains, adds the returned loss, and shows the unweighted
-    distance as `alignment_loss` in the progress bar.
+    A subclass defines `distance(source, target) -> scalar` of what one output makes of
+    both domains, or `measure`, which sees features and logits. The model calls the
+    layer with what it knows of both domains, adds the returned loss, and shows the
+    unweighted distance as `alignment_loss` in the progress bar.
 
     Args:
         weight: Factor of the loss, >= 0. With 0 the loss is not computed at all.
@@ -47,12 +48,16 @@ class Alignment(keras.layers.Layer):
         self.on = on
         self.tracker = keras.metrics.Mean(name="alignment_loss")
 
+    def build(self, source_shape, target_shape=None):
+        """Make what the layer needs, from dictionaries of shapes."""
+        self.built = True
+
     def distance(self, source, target):
         """Return the distance between two batches `(batch, width)` as a scalar."""
         raise NotImplementedError(f"{type(self).__name__} must define `distance`.")
 
-    def call(self, source, target, features_learn=True):
-        """Return the weighted loss.
+    def measure(self, source, target, features_learn):
+        """Return the unweighted distance, from all that is known of both domains.
 
         Args:
             source: Dictionary with the source's `"features"` and `"logits"`.
@@ -62,9 +67,24 @@ class Alignment(keras.layers.Layer):
         place = self.on
         if place == "auto":
             place = "features" if features_learn else "logits"
-        distance = self.distance(source[place], target[place])
+        return self.distance(source[place], target[place])
+
+    def call(self, source, target, features_learn=True):
+        """Return the weighted loss.
+
+        Args:
+            source: Dictionary with the source's `"features"` and `"logits"`.
+            target: The same of the target.
+            features_learn: Whether anything below the features is trainable.
+        """
+        distance = self.measure(source, target, features_learn)
         self.tracker.update_state(distance)
         return ops.cast(self.weight, distance.dtype) * distance
+
+    @property
+    def trackers(self):
+        """The metrics that this layer shows in the progress bar."""
+        return [self.tracker]
 
     def get_config(self):
         """Return the arguments that rebuild this layer."""
