@@ -186,16 +186,28 @@ class _Trial:
         signs = signs[inside]
         wins, losses = int((signs > 0).sum()), int((signs < 0).sum())
         total, asked = int((labels != self.control).sum()), len(signs)
-        gain = estimate_gain(wins, losses, asked, total, len(labels), seed=self.seed)
+        gain, low, high = estimate_gain(
+            wins, losses, asked, total, len(labels), seed=self.seed
+        )
         allowance = self.tolerance / 100 * len(labels)
         evidence = float(evidence_for(signs, total, allowance))
         against = float(evidence_for(-signs, total, allowance))
         passes = evidence >= 1 / self.error
         if self.test == "counts":
             passes = wins - losses >= 1.64 * math.sqrt(wins + losses) + 1
-        proven = passes and gain[0] > 0
+        proven = passes and gain > 0
         return Score(
-            wins, losses, asked, total, *gain, evidence, against, 1.0, bool(proven)
+            wins,
+            losses,
+            asked,
+            total,
+            gain,
+            low,
+            high,
+            evidence,
+            against,
+            1.0,
+            bool(proven),
         )
 
 

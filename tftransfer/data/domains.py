@@ -3,8 +3,7 @@
 import tensorflow as tf
 
 from tftransfer.checks import check_choice
-from tftransfer.data.fingerprints import digest
-from tftransfer.data.pipelines import set_attributes
+from tftransfer.data.unlabeled import drop_labels
 
 EPOCHS = ("source", "longer")
 
@@ -54,7 +53,7 @@ def pair_domains(source, target, *, epoch="source"):
     _check_alike(source_spec[0], target_spec[0])
     if len(target_spec) == 2:
         print("pair_domains: the labels of `target` are dropped, nothing learns them.")
-        target = _drop_labels(target)
+        target = drop_labels(target)
     is_mixed = source_spec[0].dtype != target_spec[0].dtype
     pairs = _zip(source, target, epoch).map(
         lambda labeled, other: _join(labeled, other, is_mixed), tf.data.AUTOTUNE
@@ -63,22 +62,6 @@ def pair_domains(source, target, *, epoch="source"):
     pairs.class_names = getattr(source, "class_names", None)
     pairs.domains, pairs.epoch = (source, target), epoch
     return pairs
-
-
-def _drop_labels(dataset):
-    """Return the inputs alone, with what the dataset says of itself but labels."""
-    inputs = dataset.map(lambda x, y: x, tf.data.AUTOTUNE)
-    if hasattr(dataset, "unshuffled"):
-        name = vars(dataset).get("fingerprint")  # tf.data has a method of that name
-        is_first = dataset.unshuffled is dataset
-        set_attributes(
-            inputs,
-            # Another name: what is stored for the labeled rows holds their labels.
-            fingerprint=name and digest(["no labels", name]),
-            unshuffled=None if is_first else _drop_labels(dataset.unshuffled),
-            augmented=getattr(dataset, "augmented", False),
-        )
-    return inputs
 
 
 def _zip(source, target, epoch):
