@@ -61,9 +61,11 @@ def find_reduction(source, target, seed):
         source = source @ directions
     kept = varying_features(source)
     if not kept.all():
-        count, word = np.sum(~kept), "features are"
-        word = "feature is" if count == 1 else word
-        notes.append(f"{count} of {len(kept)} {word} constant on the source: left out")
+        verb = "is" if np.sum(~kept) == 1 else "are"
+        notes.append(
+            f"{np.sum(~kept)} of {len(kept)} features {verb} constant on the source: "
+            "left out"
+        )
     return Reduction(directions, kept), notes
 
 
