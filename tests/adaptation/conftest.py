@@ -50,6 +50,6 @@ def turned():
     """Problem and target labels where the features of the target are correlated."""
     draw = np.random.default_rng(2).normal
     labels, truth = np.arange(300) % 2, np.arange(260) % 2
-    source = draw(size=(300, 2)) + 2 * labels[:, None] * [1, 0]
-    target = (draw(size=(260, 2)) + 2 * truth[:, None] * [1, 0]) @ [[1, 0.5], [1.5, 3]]
+    source = draw(size=(300, 2)) + 4 * labels[:, None] * [1, 0]
+    target = (draw(size=(260, 2)) + 4 * truth[:, None] * [1, 0]) @ [[1, 0], [2, 1]]
     return Problem(source, labels, target, 2), truth

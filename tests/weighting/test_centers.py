@@ -30,6 +30,6 @@ def test_both_domains_have_equally_many_folds():
 
 
 def test_the_width_that_scores_best_is_taken():
-    target = np.array([[0.0], [1.0], [3.0]])  # median distance 2
-    assert choose_sigma(target, lambda width: -width) == 1.0
-    assert choose_sigma(target, lambda width: width) == pytest.approx(4.0)
+    both = np.array([[0.0], [1.0]]), np.array([[3.0]])  # median distance 2
+    assert choose_sigma(*both, lambda width: -width) == 1.0
+    assert choose_sigma(*both, lambda width: width) == pytest.approx(4.0)

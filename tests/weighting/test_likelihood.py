@@ -58,6 +58,11 @@ def test_a_center_that_no_source_row_reaches_gets_no_part():
     assert fit_likelihood(of_target, of_source, 1e-6, 100).tolist() == [2.0, 0.0]
 
 
+def test_source_rows_that_no_center_reaches_are_all_weighed_alike():
+    source, target = np.arange(4.0)[:, None], np.arange(4.0)[:, None] + 1e4
+    np.testing.assert_array_equal(kliep(source, target, sigma=1.0), np.ones(4))
+
+
 def test_the_true_ratio_of_two_gaussians_is_found(gaussians):
     source, target, log_ratio = gaussians
     weights = kliep(source, target)

@@ -1,12 +1,13 @@
 """TrAdaBoost: old rows lose weight where they contradict the few new labels."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from tftransfer.checks import check_whole_number
-from tftransfer.weighting.logistic import import_linear_model
+from tftransfer.weighting.logistic import import_sklearn
 from tftransfer.weighting.rows import mean_one, read_labels, read_pair
 
 _LEAST_ERROR, _LARGEST_ERROR = 1e-6, 0.499
@@ -126,6 +127,9 @@ class _Votes:
 
 
 def _fit_logistic(rows, labels, weights):
-    linear_model = import_linear_model()
-    model = linear_model.LogisticRegression(C=_INVERSE_PENALTY, max_iter=1000)
-    return model.fit(rows, labels, sample_weight=weights).predict
+    linear_model, exceptions = import_sklearn()
+    model = linear_model.LogisticRegression(C=_INVERSE_PENALTY, max_iter=300)
+    with warnings.catch_warnings():  # the votes are weighted by how good it came out
+        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+        model.fit(rows, labels, sample_weight=weights)
+    return model.predict

@@ -28,7 +28,8 @@ def folds_of_both(source_count, target_count, folds, seed):
     return list(zip(*parts, strict=True))
 
 
-def choose_sigma(target, score):
+def choose_sigma(source, target, score):
     """Return the kernel width of half to twice the median distance that scores best."""
-    widths = [factor * median_distance(target) for factor in _FACTORS]
+    median = median_distance(source, target)
+    widths = [factor * median for factor in _FACTORS]
     return widths[int(np.argmax([score(width) for width in widths]))]

@@ -43,8 +43,8 @@ def kmm(
     Args:
         source: Float array `(n, width)`, `n >= 2`.
         target: Float array `(m, width)`, `m >= 2`.
-        sigma: Width of the kernel, > 0, in feature units. `None`: the median distance
-            between target rows.
+        sigma: Width of the kernel, > 0, in feature units. `None`: the median distance,
+            over both domains.
         bound: Largest weight, >= 1.
         epsilon: How far the mean weight may be from 1, >= 0. `None`:
             `(sqrt(n) - 1) / sqrt(n)`.
@@ -81,7 +81,7 @@ def kmm(
         check_number("epsilon", epsilon, 0.0)
     if sigma is not None:
         check_positive("sigma", sigma)
-    sigma = median_distance(target) if sigma is None else sigma
+    sigma = median_distance(source, target) if sigma is None else sigma
     weights = np.empty(len(source))
     for part in _parts(len(source), part_rows, seed):
         rows, count = source[part], len(part)

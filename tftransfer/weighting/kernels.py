@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_ROWS_FOR_MEDIAN = 1000
+_ROWS_FOR_MEDIAN = 500  # of each domain
 
 
 def squared_distances(rows, others):
@@ -18,13 +18,14 @@ def gaussian_kernel(rows, others, sigma):
     return np.exp(squared_distances(rows, others) / (-2.0 * sigma**2))
 
 
-def median_distance(rows):
-    """Median distance between different rows, over at most 1,000 evenly spread ones.
+def median_distance(source, target):
+    """Median distance between different rows of both domains together.
 
-    1.0 where it would be 0, as for rows that are all equal.
+    Over at most 500 evenly spread rows of each. 1.0 where it would be 0, as for rows
+    that are all equal.
     """
-    step = -(-len(rows) // _ROWS_FOR_MEDIAN)
-    rows = rows[::step]
+    steps = [-(-len(rows) // _ROWS_FOR_MEDIAN) for rows in (source, target)]
+    rows = np.concatenate([source[:: steps[0]], target[:: steps[1]]])
     distances = squared_distances(rows, rows)[np.triu_indices(len(rows), 1)]
-    median = float(np.sqrt(np.median(distances))) if len(distances) else 0.0
+    median = float(np.sqrt(np.median(distances)))
     return median if median > 0.0 else 1.0

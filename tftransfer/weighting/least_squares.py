@@ -29,7 +29,8 @@ def ulsif(
         source: Float array `(n, width)`, `n >= 2`.
         target: Float array `(m, width)`, `m >= 2`.
         sigma: Width of the kernels, > 0, in feature units. `None`: the one of half to
-            twice the median distance of target rows that is best on rows left out.
+            twice the median distance, over both domains, that is best on rows left
+            out.
         penalty: >= 0. `None`: from .001 to 1, the best on rows left out.
         num_centers: Most kernels, >= 1.
         folds: Parts of both domains, of which each is left out once, >= 2.
@@ -76,7 +77,7 @@ def ulsif(
         return [-_loss_left_out(both, one, parts) for one in penalties]
 
     if sigma is None:
-        sigma = choose_sigma(target, lambda width: max(held_out(width)))
+        sigma = choose_sigma(source, target, lambda width: max(held_out(width)))
     if penalty is None:
         penalty = penalties[int(np.argmax(held_out(sigma)))]
     of_source, of_target = kernels(sigma)

@@ -39,8 +39,8 @@ def kliep(
         source: Float array `(n, width)`, `n >= 2`.
         target: Float array `(m, width)`, `m >= 2`.
         sigma: Width of the kernels, > 0, in feature units. `None`: the one of half to
-            twice the median distance of target rows with the best mean log-likelihood
-            on target rows left out.
+            twice the median distance, over both domains, with the best mean
+            log-likelihood on target rows left out.
         num_centers: Most kernels, >= 1.
         tolerance: Of the mean log-likelihood, in nats, > 0.
         most_steps: Steps after which the solver stops in any case, >= 1.
@@ -88,7 +88,7 @@ def kliep(
         return np.concatenate(found).mean()
 
     if sigma is None:
-        sigma = choose_sigma(target, held_out_likelihood)
+        sigma = choose_sigma(source, target, held_out_likelihood)
     of_source = gaussian_kernel(source, centers, sigma)
     of_target = gaussian_kernel(target, centers, sigma)
     factors = fit_likelihood(of_target, of_source.mean(axis=0), tolerance, most_steps)
@@ -107,7 +107,9 @@ def fit_likelihood(of_target, of_source, tolerance, most_steps):
     Returns:
         Factors `a`, `(centers,)`.
     """
-    reached = of_source > 1e-12 * max(of_source.max(), _TINY)
+    reached = of_source > 1e-12 * of_source.max()
+    if not reached.any():  # no source row is near any center
+        return np.zeros(len(of_source))
     density = of_target[:, reached] / np.maximum(of_source[reached], _TINY)
     shares = np.full(reached.sum(), 1.0 / reached.sum())
     for _ in range(most_steps):

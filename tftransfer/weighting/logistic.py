@@ -1,5 +1,7 @@
 """Density ratio from a classifier that tells the domains apart."""
 
+import warnings
+
 import numpy as np
 
 from tftransfer.checks import check_number, check_whole_number
@@ -7,6 +9,7 @@ from tftransfer.weighting.centers import folds_of_both
 from tftransfer.weighting.rows import check_positive, mean_one, read_pair
 
 _PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)
+_MOST_STEPS, _TOLERANCE = 300, 1e-5
 
 
 def logistic_ratio(source, target, *, penalty=None, folds=5, bound=1000.0, seed=0):
@@ -16,12 +19,13 @@ def logistic_ratio(source, target, *, penalty=None, folds=5, bound=1000.0, seed=
     than there are rows would all be told apart, and no weight would mean anything.
 
     Formula, for a logistic regression on both domains, each with total weight 1/2, with
-    `penalty / 2 ||v||^2` added to its mean loss:
+    `penalty / 2 ||v||^2` added to its mean loss, on features that are divided by their
+    spread over both domains:
 
         w(x) = p(target | x) / p(source | x) = exp(v' x + c)
 
     Args:
-        source: Float array `(n, width)`, `n >= 2`, features on one scale.
+        source: Float array `(n, width)`, `n >= 2`.
         target: Float array `(m, width)`, `m >= 2`.
         penalty: > 0. `None`: from 10 down by factors of 10 to .001, until the domains
             are told apart less well on rows left out.
@@ -53,6 +57,7 @@ def logistic_ratio(source, target, *, penalty=None, folds=5, bound=1000.0, seed=
         check_positive("penalty", penalty)
     check_whole_number("folds", folds, 2)
     check_number("bound", bound, 1.0)
+    source, target = _on_one_scale(source, target)
     parts = folds_of_both(len(source), len(target), folds, seed)
     best, least = np.zeros(len(source)), np.inf
     for one in _PENALTIES if penalty is None else (penalty,):
@@ -63,6 +68,13 @@ def logistic_ratio(source, target, *, penalty=None, folds=5, bound=1000.0, seed=
         best, least = of_source, loss
     most = np.log(bound)
     return mean_one(np.exp(np.clip(best, -most, most)))
+
+
+def _on_one_scale(source, target):
+    both = np.concatenate([source, target])
+    mean, spread = both.mean(axis=0), both.std(axis=0)
+    spread[spread == 0] = 1.0
+    return (source - mean) / spread, (target - mean) / spread
 
 
 def _left_out(source, target, penalty, parts):
@@ -91,28 +103,33 @@ def fit_odds(source, target, penalty):
     Raises:
         ImportError: If scikit-learn is missing.
     """
-    linear_model = import_linear_model()
+    linear_model, exceptions = import_sklearn()
     rows = np.concatenate([source, target])
     is_target = np.repeat([0, 1], [len(source), len(target)])
     # scikit-learn minimizes ||v||^2 / 2 + C sum w_i loss_i; these weights sum to 1.
     weights = np.repeat(
         [0.5 / len(source), 0.5 / len(target)], [*map(len, (source, target))]
     )
-    model = linear_model.LogisticRegression(C=1 / penalty, max_iter=1000, tol=1e-6)
-    return model.fit(rows, is_target, sample_weight=weights).decision_function
+    model = linear_model.LogisticRegression(
+        C=1 / penalty, max_iter=_MOST_STEPS, tol=_TOLERANCE
+    )
+    with warnings.catch_warnings():  # rows left out judge how far it came
+        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+        model.fit(rows, is_target, sample_weight=weights)
+    return model.decision_function
 
 
-def import_linear_model():
-    """Return `sklearn.linear_model`.
+def import_sklearn():
+    """Return `sklearn.linear_model` and `sklearn.exceptions`.
 
     Raises:
         ImportError: If scikit-learn is missing.
     """
     try:
-        from sklearn import linear_model
+        from sklearn import exceptions, linear_model
     except ImportError as error:
         raise ImportError(
             "Telling domains apart needs scikit-learn. "
             'Run `pip install "tftransfer[demo]"`.'
         ) from error
-    return linear_model
+    return linear_model, exceptions
