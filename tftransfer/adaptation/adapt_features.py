@@ -169,7 +169,9 @@ def _collect(problem, reduction, classes, width, notes, found):
         verdict=decision.verdict,
         reasons=decision.reasons,
         table=make_table(control, candidates, judge, classes),
-        estimated_accuracy=estimate_accuracies(problem, control, probabilities),
+        estimated_accuracy=estimate_accuracies(
+            problem, control, probabilities, decision.verdict
+        ),
         control=models["control"],
         classes=classes,
         candidates=probabilities,

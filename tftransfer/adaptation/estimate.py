@@ -1,8 +1,20 @@
 """An estimate of the accuracy on a target without labels, with an interval."""
 
 import dataclasses
+import math
 
 import numpy as np
+
+from tftransfer.adaptation.softmax_regression import import_scipy, one_hot, softmax
+
+WITNESSES = {"adabn": 0.5, "D.mcc": 0.6}  # exponents of their agreement
+_CONFIDENCE_EXPONENT = 0.8
+_STEADY, _TORN = 0.05, 0.12  # half width where witnesses agree, and more in between
+_SMALLEST = 0.05  # above chance, of each factor
+# Points gained for each call changed, and how far off that was, by verdict.
+_GAIN_PER_CHANGE = {"adapted": 0.15, "adapted in part": 0.5, "kept source-only": 0.0}
+_GAIN_SPREAD = 0.3
+_NORMAL_95 = 1.645
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,23 +38,135 @@ class Estimate:
         )
 
 
-def estimate_accuracies(problem, control, candidates):
+def estimate_accuracies(problem, control, candidates, verdict):
     """Estimate the accuracy of the control and of what was chosen.
+
+    Of the control, with `k(p) = (p - 1 / K) / (1 - 1 / K)`, how far `p` is from chance
+    to always right:
+
+        k(accuracy) = k(confidence)^0.8 k(agreement, adabn)^0.5 k(agreement, D.mcc)^0.6
+
+    The confidence is the control's mean confidence on the target plus what it falls
+    short of the accuracy by on held-out source rows, both after scaling with the
+    temperature that suits these rows best. The agreements are the shares of target
+    rows in which candidates that see the target in its own units call what the control
+    calls: confidence alone stays high where a shift carries all rows to one side. The
+    chosen calls get 0.15 of a right call more for each changed one when adapted, 0.5
+    when adapted in part.
+
+    The exponents and the width of the interval were fitted to 56 shifts (digits of
+    three sources, rotations and corruptions of MNIST, corrupted CIFAR-10 by MobileNetV2
+    features, reviews by tf-idf, with changed shares, missing classes and 100 rows among
+    them). Fitted without one of digits, photographs, texts and tested on it: mean
+    absolute error 4.8 points, 91 % inside the interval; without one of five finer
+    kinds, 6.6 points and 88 %; mean confidence and average thresholded confidence were
+    off by 22 and 21. It is worst, by 20 points, where class shares change under blur
+    (too low) and where digits are turned by 45 degrees and more (too high).
 
     Args:
         problem: `Problem`.
         control: `Control`.
-        candidates: Dict from name to float array `(m, num_classes)`, with `"control"`
-            and `"chosen"` among them.
+        candidates: Dict from name to float array `(m, num_classes)`, with `"control"`,
+            `"chosen"`, `"adabn"` and `"D.mcc"` among them.
+        verdict: Of the guard.
 
     Returns:
         Dict with `Estimate` for `"control"` and `"chosen"`.
+
+    Reference:
+        [Guillory et al., 2021](https://arxiv.org/abs/2107.03315), differences of
+        confidences; [Jiang et al., 2022](https://arxiv.org/abs/2106.13799),
+        disagreement as error.
     """
-    held = control.held_out
-    accuracy = float(np.mean(held.argmax(axis=1) == problem.labels))
-    threshold = np.quantile(held.max(axis=1), 1 - accuracy)
-    found = {}
-    for name in ("control", "chosen"):
-        value = float(np.mean(candidates[name].max(axis=1) >= threshold))
-        found[name] = Estimate(value, max(value - 0.1, 0.0), min(value + 0.1, 1.0))
-    return found
+    chance, calls = 1 / problem.num_classes, control.labels
+    accuracy = expected_accuracy(
+        control.held_out, problem.labels, candidates["control"]
+    )
+    share = _above_chance(accuracy, chance) ** _CONFIDENCE_EXPONENT
+    shared_agreement = 1.0
+    for name, exponent in WITNESSES.items():
+        agreement = float(np.mean(candidates[name].argmax(axis=1) == calls))
+        share *= _above_chance(agreement, chance) ** exponent
+        shared_agreement *= agreement ** (1 / len(WITNESSES))
+    value = chance + (1 - chance) * share
+    torn = 4 * shared_agreement * (1 - shared_agreement)
+    width = math.hypot(_STEADY + _TORN * torn, _sampling(value, len(calls)))
+    changed = float(np.mean(candidates["chosen"].argmax(axis=1) != calls))
+    gain = _GAIN_PER_CHANGE[verdict] * changed
+    return {
+        "control": _around(value, width),
+        "chosen": _around(value + gain, math.hypot(width, _GAIN_SPREAD * changed)),
+    }
+
+
+def expected_accuracy(held_out, labels, probabilities):
+    """Return the accuracy that the control's own confidence promises on the target.
+
+    Args:
+        held_out: Float array `(n, num_classes)` of source rows.
+        labels: Whole numbers `(n,)`.
+        probabilities: Float array `(m, num_classes)` of target rows.
+
+    Returns:
+        Float in 0..1: held-out accuracy, less what the mean confidence falls by from
+        held-out source to target, both scaled by the temperature of `best_temperature`.
+
+    Example:
+
+    >>> from tftransfer.adaptation.estimate import expected_accuracy
+    >>> sure, torn = [0.8, 0.2], [0.6, 0.4]
+    >>> held_out, labels = np.array([sure] * 10), np.repeat([0, 1], [8, 2])
+    >>> round(expected_accuracy(held_out, labels, np.array([torn])), 2)
+    0.6
+    """
+    temperature = best_temperature(held_out, labels)
+    accuracy = np.mean(held_out.argmax(axis=1) == labels)
+    before, after = (
+        _scale(given, temperature).max(axis=1).mean()
+        for given in (held_out, probabilities)
+    )
+    return float(np.clip(accuracy - before + after, 0, 1))
+
+
+def best_temperature(probabilities, labels):
+    """Return the temperature with the least negative log-likelihood.
+
+    Args:
+        probabilities: Float array `(n, num_classes)`.
+        labels: Whole numbers `(n,)`.
+
+    Returns:
+        Float in 0.1..10: above 1 where the model was too sure.
+
+    Reference:
+        [Guo et al., 2017](https://arxiv.org/abs/1706.04599), section 4.2.
+    """
+    chosen = one_hot(labels, probabilities.shape[1]) > 0
+
+    def loss(log_temperature):
+        scaled = _scale(probabilities, math.exp(log_temperature))
+        return -np.mean(np.log(np.maximum(scaled[chosen], 1e-12)))
+
+    bounds = math.log(0.1), math.log(10)
+    found = import_scipy("optimize").minimize_scalar(
+        loss, bounds=bounds, method="bounded"
+    )
+    return math.exp(found.x)
+
+
+def _scale(probabilities, temperature):
+    return softmax(np.log(np.maximum(probabilities, 1e-12)) / temperature)
+
+
+def _above_chance(share, chance):
+    return min(max((share - chance) / (1 - chance), _SMALLEST), 1.0)
+
+
+def _sampling(value, count):
+    """Half width that the number of target rows alone gives."""
+    return _NORMAL_95 * math.sqrt(value * (1 - value) / count)
+
+
+def _around(value, width):
+    value = min(max(value, 0.0), 1.0)
+    return Estimate(value, max(value - width, 0.0), min(value + width, 1.0))
