@@ -18,7 +18,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "tasks": {"checks"},
     "freezing": {"checks"},
     "heads": {"checks"},
-    "adaptation": {"checks", "columns", "writing", "weighting"},
+    "adaptation": {"checks", "columns", "tasks", "weighting", "writing"},
     "alignment": {"checks"},
     "text": {"checks"},
     "weighting": {"checks"},

@@ -30,7 +30,7 @@ def reweighted(problem, control, *, weighting="ulsif"):
         ValueError: If `weighting` is something else.
 
     Reference:
-        [Shimodaira, 2000](https://doi.org/10.1016/S0378-3758(00)00115-4), section 2.
+        [Shimodaira, 2000](https://doi.org/10.1016/S0378-3758(00)00115-4).
     """
     check_choice("weighting", weighting, WEIGHTINGS)
     rows = problem.scaled_source

@@ -72,7 +72,7 @@ def transport_map(source, target, *, ridge=0.1):
 
     Reference:
         [Knott & Smith, 1984](https://doi.org/10.1007/BF00934745);
-        [Peyre & Cuturi, 2019](https://arxiv.org/abs/1803.00567), remark 2.31.
+        [Peyre & Cuturi, 2019](https://arxiv.org/abs/1803.00567), chapter 2.
     """
     check_same_width(source, target)
     check_number("ridge", ridge, np.nextafter(0.0, 1.0))

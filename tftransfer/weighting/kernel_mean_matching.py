@@ -69,8 +69,7 @@ def kmm(
     [2.0, 2.0, 0.0, 0.0]
 
     Reference:
-        [Huang et al., 2007](https://proceedings.neurips.cc/paper/2006/hash/a2186aa7c086b46ad4e8bf81e2a3a19b-Abstract.html),
-        equation 5.
+        [Huang et al., 2007](https://proceedings.neurips.cc/paper/2006/hash/a2186aa7c086b46ad4e8bf81e2a3a19b-Abstract.html).
     """
     source, target = read_pair(source, target)
     check_number("bound", bound, 1.0)

@@ -52,8 +52,7 @@ def ulsif(
     [2.0, 2.0, 0.0, 0.0]
 
     Reference:
-        [Kanamori et al., 2009](https://jmlr.org/papers/v10/kanamori09a.html),
-        equations 8 to 12.
+        [Kanamori et al., 2009](https://jmlr.org/papers/v10/kanamori09a.html).
     """
     source, target = read_pair(source, target)
     check_whole_number("num_centers", num_centers)

@@ -63,8 +63,7 @@ def kliep(
     [2.0, 2.0, 0.0, 0.0]
 
     Reference:
-        [Sugiyama et al., 2008](https://link.springer.com/article/10.1007/s10463-008-0197-x),
-        equations 7 to 9.
+        [Sugiyama et al., 2008](https://link.springer.com/article/10.1007/s10463-008-0197-x).
     """
     source, target = read_pair(source, target)
     check_positive("tolerance", tolerance, "")

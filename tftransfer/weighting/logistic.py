@@ -12,7 +12,9 @@ _PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)
 _MOST_STEPS, _TOLERANCE = 300, 1e-5
 
 
-def logistic_ratio(source, target, *, penalty=None, folds=5, bound=1000.0, seed=0):
+def logistic_ratio(
+    source, target, *, penalty=None, folds=5, bound=1000.0, normalize=True, seed=0
+):
     """Weigh source rows by the odds of being taken for a target row.
 
     The classifier that weighs a row has not seen it: otherwise rows with more features
@@ -31,6 +33,8 @@ def logistic_ratio(source, target, *, penalty=None, folds=5, bound=1000.0, seed=
             are told apart less well on rows left out.
         folds: Parts of both domains, of which each is left out once, >= 2.
         bound: Largest ratio, >= 1; its inverse is the smallest.
+        normalize: Whether to scale to mean 1. The ratio itself only comes near it;
+            `deep_embedded_validation` wants to see by how much.
         seed: Of the folds.
 
     Returns:
@@ -50,7 +54,7 @@ def logistic_ratio(source, target, *, penalty=None, folds=5, bound=1000.0, seed=
     True
 
     Reference:
-        [Bickel et al., 2009](https://jmlr.org/papers/v10/bickel09a.html), equation 16.
+        [Bickel et al., 2009](https://jmlr.org/papers/v10/bickel09a.html).
     """
     source, target = read_pair(source, target)
     if penalty is not None:
@@ -67,7 +71,8 @@ def logistic_ratio(source, target, *, penalty=None, folds=5, bound=1000.0, seed=
             break
         best, least = of_source, loss
     most = np.log(bound)
-    return mean_one(np.exp(np.clip(best, -most, most)))
+    ratio = np.exp(np.clip(best, -most, most))
+    return mean_one(ratio) if normalize else ratio
 
 
 def _on_one_scale(source, target):
