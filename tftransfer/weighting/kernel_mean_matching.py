@@ -6,7 +6,6 @@ from tftransfer.checks import check_number, check_whole_number
 from tftransfer.weighting.kernels import gaussian_kernel, median_distance
 from tftransfer.weighting.rows import check_positive, mean_one, read_pair
 
-_COLUMNS = 2000  # target rows whose kernel is held at a time
 _POWER_STEPS = 50
 _HALVINGS = 100
 _CHECK_EVERY = 10
@@ -38,7 +37,8 @@ def kmm(
     how far the objective is from its minimum, is `tolerance` times its size. Much
     closer, the weights pile up on fewer rows and fit the sample rather than the domain.
     They are scaled to mean 1 afterwards. More source rows than `part_rows` are split at
-    random into parts that are matched one by one, so that time grows linearly.
+    random into parts that are matched one by one, each with at most as many target rows
+    drawn anew, so that time grows linearly.
 
     Args:
         source: Float array `(n, width)`, `n >= 2`.
@@ -50,8 +50,8 @@ def kmm(
             `(sqrt(n) - 1) / sqrt(n)`.
         tolerance: Of the objective, relative, > 0.
         most_steps: Steps after which the solver stops in any case, >= 1.
-        part_rows: Most source rows matched together, >= 2.
-        seed: Of the random parts.
+        part_rows: Most rows of a domain matched together, >= 2.
+        seed: Of the random parts and draws.
 
     Returns:
         Float array `(n,)` with mean 1, `>= 0`: `sample_weight` for `model.fit`.
@@ -81,11 +81,12 @@ def kmm(
     if sigma is not None:
         check_positive("sigma", sigma)
     sigma = median_distance(source, target) if sigma is None else sigma
-    weights = np.empty(len(source))
-    for part in _parts(len(source), part_rows, seed):
+    weights, generator = np.empty(len(source)), np.random.default_rng(seed)
+    for part in _parts(len(source), part_rows, generator):
         rows, count = source[part], len(part)
         slack = 1 - count**-0.5 if epsilon is None else epsilon
-        kappa = count * _mean_kernel(rows, target, sigma)
+        goal = _parts(len(target), part_rows, generator)[0]
+        kappa = count * gaussian_kernel(rows, target[goal], sigma).mean(axis=1)
         kernel = gaussian_kernel(rows, rows, sigma)
         limits = bound, count * max(0.0, 1 - slack), count * (1 + slack)
         found = match_means(kernel, kappa, limits, tolerance, most_steps)
@@ -170,16 +171,8 @@ def _largest_eigenvalue(kernel):
     return 1.01 * np.linalg.norm(vector)
 
 
-def _mean_kernel(rows, target, sigma):
-    total = np.zeros(len(rows))
-    for start in range(0, len(target), _COLUMNS):
-        columns = target[start : start + _COLUMNS]
-        total += gaussian_kernel(rows, columns, sigma).sum(axis=1)
-    return total / len(target)
-
-
-def _parts(count, part_rows, seed):
+def _parts(count, part_rows, generator):
+    """Split row numbers at random into parts of at most `part_rows`."""
     if count <= part_rows:
         return [np.arange(count)]
-    order = np.random.default_rng(seed).permutation(count)
-    return np.array_split(order, -(-count // part_rows))
+    return np.array_split(generator.permutation(count), -(-count // part_rows))
