@@ -27,12 +27,12 @@ def test_folds_are_equal_and_each_class_is_dealt_evenly(rng):
     assert np.ptp(counts, axis=0).max() <= 1
 
 
-def test_the_penalty_is_the_one_with_the_least_held_out_loss(hard):
+def test_the_penalty_is_the_largest_near_the_least_held_out_loss(hard):
     rows, labels, target = hard
     problem = Problem(rows, labels, target, 3)
     control = fit_control(problem)
     folds = deal_folds(labels, 3, np.random.default_rng(0))
-    losses = {}
+    losses, held_out = [], []
     for penalty in PENALTIES:
         probabilities = np.empty((240, 3))
         for fold in range(3):
@@ -40,10 +40,12 @@ def test_the_penalty_is_the_one_with_the_least_held_out_loss(hard):
             model = LogisticRegression(C=1 / penalty / train.sum(), max_iter=1000)
             model.fit(problem.scaled_source[train], labels[train])
             probabilities[~train] = model.predict_proba(problem.scaled_source[~train])
-        losses[penalty] = log_loss(labels, probabilities)
-        if penalty == control.penalty:
-            np.testing.assert_allclose(control.held_out, probabilities, atol=0.01)
-    assert control.penalty == min(losses, key=losses.get)
+        held_out.append(probabilities)
+        losses.append(log_loss(labels, probabilities))
+    near = min(losses) + 0.02 * (np.log(3) - min(losses))
+    place = np.argmax(losses <= near)
+    assert control.penalty == PENALTIES[place]
+    np.testing.assert_allclose(control.held_out, held_out[place], atol=0.01)
 
 
 def test_it_is_no_weaker_than_scikit_learn_with_its_own_cross_validation(hard):
@@ -59,8 +61,10 @@ def test_it_is_no_weaker_than_scikit_learn_with_its_own_cross_validation(hard):
 
 
 def test_smaller_penalties_are_tried_where_the_smallest_is_best(rng):
+    # A direction with little spread decides, beside one with much that says nothing.
     labels = np.arange(300) % 2
-    rows = (2.0 * labels - 1)[:, None] + 0.01 * rng.normal(size=(300, 1))
+    first = rng.normal(size=300)
+    rows = np.stack([first, first + 0.1 * (2 * labels - 1)], axis=1)
     assert fit_control(Problem(rows, labels, rows, 2)).penalty < min(PENALTIES)
 
 

