@@ -64,8 +64,8 @@ class Recipe:
 
     def __init__(self, smoke, data_dir, sequence_length, dtype, tuned, seed, output):
         self.smoke, self.seed, self.output = smoke, seed, output
-        self.dtype, self.file = dtype, tuned
-        self.tuned = None if tuned is None else tft.load_model(tuned)
+        self.dtype = dtype
+        self.tuned = tuned
         if smoke:
             self.whole, self.train, self.valid, self.test = make_up()
             self.encoder = build_small_encoder
@@ -111,16 +111,19 @@ class Recipe:
 
     def all_layers(self):
         """All transformer layers learn."""
-        self.tuned = self._tune_encoder("all")
-        Path(self.output).parent.mkdir(parents=True, exist_ok=True)
-        self.tuned.save(f"{self.output}.keras")
-        return self.tuned
+        if self.tuned is not None:  # before, in this run or an earlier one
+            return self._in_float32(tft.load_model(self.tuned))
+        model = self._tune_encoder("all")
+        self.tuned = f"{self.output}.keras"
+        Path(self.tuned).parent.mkdir(parents=True, exist_ok=True)
+        model.save(self.tuned)
+        return model
 
     def stacked(self):
         """A head on the logits of the tuned encoder and of the counted words."""
         backbone = tft.load_backbone("tfidf", corpus=self.train)
         counts = self._solve([backbone], [COUNTS], self.train)
-        tuned = self.all_layers() if self.tuned is None else self.tuned
+        tuned = self.all_layers()
         stack = self._solve([tuned, counts], [1.0, 1.0], self.valid, normalize=False)
         names = ["negative", "positive"]
         tft.export_model(stack, self.output, class_names=names, overwrite=True)
@@ -148,7 +151,13 @@ class Recipe:
         # one, while accuracy, which counts here, still does.
         stage = tft.Stage(1 if self.smoke else 2, 8e-5, trainable_depth=depth)
         tft.fine_tune(model, train, stages=[stage], seed=self.seed, verbose=2)
-        return model
+        return self._in_float32(model)
+
+    def _in_float32(self, model):
+        """Return the same network, to be served in the precision of its weights."""
+        twin = tft.build_transfer_model(self.encoder(), num_classes=2, seed=self.seed)
+        twin.set_weights(model.get_weights())
+        return twin
 
 
 def build_from_scratch(train, words):

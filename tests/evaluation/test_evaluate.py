@@ -342,3 +342,22 @@ def test_an_engine_is_for_models_with_a_graph():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Softmax()])
     with pytest.raises(ValueError, match="`engine` must be .*Received: engine='cuda'"):
         evaluate(model, data, task="classification", engine="cuda")
+
+
+def test_a_model_in_half_precision_is_left_to_keras(rows):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(64, activation="tanh"),
+                keras.layers.Dense(3, dtype="float32"),
+            ]
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    data = batched(*rows)
+    assert evaluate(model, data, engine="auto").metrics == pytest.approx(
+        evaluate(model, data).metrics, abs=1e-2
+    )

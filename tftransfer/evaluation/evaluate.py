@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tftransfer.engines.interface import EngineError
 from tftransfer.evaluation.arrays import read_labels
 from tftransfer.evaluation.predictions import evaluate_predictions, name_classes
 from tftransfer.features.extract_features import extract_at
@@ -30,12 +31,14 @@ def evaluate(model, dataset, *, class_names=None, task=None, engine=None):
         engine: `None` predicts with Keras. `"auto"` or the name of an engine predicts
             as `extract_features` does: in the fastest engine that gives the same
             values, stored, so that the same model and data take seconds the next time.
-            Worth it from some thousand rows on; for functional models.
+            Worth it from some thousand rows on; for functional models. Where no engine
+            gives the same values, as of a model in half precision, `"auto"` is Keras.
 
     Returns:
         An `Evaluation`.
 
     Raises:
+        EngineError: If the engine named cannot run the model.
         TypeError: If `model` or `dataset` is of the wrong kind.
         ValueError: If the dataset is empty, endless, unbatched, weighted or of domain
             pairs, a label lies outside the classes, or an output is NaN.
@@ -141,8 +144,13 @@ def _predict_all(model, dataset, engine):
         _check_batched(model, inputs, labels)
         outputs = _predict(model, inputs)
         if engine is not None:
-            yield _predict_in(engine, model, dataset)
-            return
+            try:
+                yield _predict_in(engine, model, dataset)
+                return
+            except EngineError:
+                if engine != "auto":
+                    raise
+                engine = None  # none gives the same values: Keras then
         yield outputs, labels
 
 
