@@ -77,7 +77,7 @@ def adapt_features(
     >>> target = draw(size=(200, 4)) + 4.0 * (names == "dog")[:, None] + 1.5
     >>> result = adapt_features(source, names, target, verbose=0)
     >>> result.verdict
-    'adapted in part'
+    'adapted'
     >>> result.evaluate(names)["chosen"] > result.evaluate(names)["control"]
     True
     >>> result.predict(target[:2]).tolist()

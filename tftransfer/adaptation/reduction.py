@@ -8,7 +8,7 @@ from tftransfer.adaptation.checks import varying_features
 from tftransfer.adaptation.softmax_regression import import_scipy
 
 WIDEST = 4096  # dense features, without reduction
-_COMPONENTS = 300
+_COMPONENTS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reduction:
 def find_reduction(source, target, seed):
     """Choose how features are reduced, without labels.
 
-    Sparse features, and dense ones wider than 4,096, are projected on the 300 first
+    Sparse features, and dense ones wider than 4,096, are projected on the 100 first
     right singular vectors of both domains together (truncated SVD, nothing subtracted).
 
     Args:
