@@ -6,7 +6,10 @@ Run:     python recipes/imdb.py --data-dir DIR            DIR: prepared TFDS dat
          ... --rows counts joined                         some rows only
          ... --rows stacked --tuned FILE                  with an encoder tuned before
 Try it:  python recipes/imdb.py --smoke                   made-up texts, no weights
-Result:  not yet measured
+Result:  test accuracy, seed 0, 128 tokens, --dtype mixed_bfloat16:
+         all layers tuned 91.28 %, stacked with counted words 93.02 %; training 54
+         minutes and the stack 10 more, beside other work;
+         2 cores of AMD EPYC, TensorFlow 2.21.0, Keras 3.15.1, 2026-11-21
 Writes:  saved_models/imdb/, an export that takes strings, and saved_models/imdb.keras,
          the tuned encoder with its head
 
