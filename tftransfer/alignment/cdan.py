@@ -83,7 +83,8 @@ class CDAN(DANN):
             features = reverse_gradient(ops.cast(domain["features"], "float32"), factor)
             read.append(self._multiply(features, ops.exp(logs)))
             weights.append(_certainty(logs) if self.entropy else None)
-        return domain_loss(self.discriminators["both"], *read, weights)
+        source, target = read
+        return domain_loss(self.discriminators["both"], source, target, weights)
 
     def _multiply(self, features, probabilities):
         if self._projections is None:

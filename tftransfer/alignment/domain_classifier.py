@@ -78,11 +78,13 @@ def check_discriminator(discriminator):
             f"{discriminator!r} of type {type(discriminator).__name__}. None takes two "
             "hidden layers of 256."
         )
-    shape = getattr(discriminator, "output_shape", None)
-    if discriminator.built and tuple(shape) != (None, 1):
+    if not discriminator.built:
+        return
+    shape = tuple(discriminator.output_shape)
+    if shape != (None, 1):
         raise ValueError(
             "`discriminator` must give one logit, shape (batch, 1). Received: output "
-            f"shape {tuple(shape)}. End it in keras.layers.Dense(1)."
+            f"shape {shape}. End it in keras.layers.Dense(1)."
         )
 
 
