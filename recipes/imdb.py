@@ -32,8 +32,9 @@ import tensorflow as tf
 import tftransfer as tft
 
 ROWS = ("counts", "scratch", "frozen", "joined", "last_layers", "all_layers", "stacked")
-# Chosen on the last tenth of train: how much each part counts beside the penalty.
-COUNTS, ENCODER = 2.0, 4.0
+# Chosen on the last tenth of train: the penalty of a head on counted words, and how
+# much an encoder beside them counts.
+PENALTY, ENCODER = 4e-6, 0.15
 
 
 def main(
@@ -84,7 +85,7 @@ class Recipe:
     def counts(self):
         """The control: logistic regression on words and pairs of words."""
         backbone = tft.load_backbone("tfidf", corpus=self.whole)
-        return self._solve([backbone], [COUNTS], self.whole)
+        return self._solve(backbone, self.whole)
 
     def scratch(self):
         """Keras' own small text classifier, which begins from nothing."""
@@ -101,12 +102,13 @@ class Recipe:
 
     def frozen(self):
         """Logistic regression on what the frozen encoder makes of a text."""
-        return self._solve([self.encoder()], [1.0], self.whole)
+        return self._solve(self.encoder(), self.whole, penalty=None)
 
     def joined(self):
         """Logistic regression on both."""
         parts = [self.encoder(), tft.load_backbone("tfidf", corpus=self.whole)]
-        return self._solve(parts, [ENCODER, COUNTS], self.whole)
+        both = tft.combine_backbones(parts, weights=[ENCODER, 1.0])
+        return self._solve(both, self.whole)
 
     def last_layers(self):
         """The last two layers learn; what the others make of a text is stored."""
@@ -125,21 +127,19 @@ class Recipe:
     def stacked(self):
         """A head on the logits of the tuned encoder and of the counted words."""
         backbone = tft.load_backbone("tfidf", corpus=self.train)
-        counts = self._solve([backbone], [COUNTS], self.train)
-        tuned = self.all_layers()
-        stack = self._solve([tuned, counts], [1.0, 1.0], self.valid, normalize=False)
+        counts = self._solve(backbone, self.train)
+        both = tft.combine_backbones([self.all_layers(), counts], normalize=False)
+        stack = self._solve(both, self.valid, penalty=None)
         names = ["negative", "positive"]
         tft.export_model(stack, self.output, class_names=names, overwrite=True)
         return stack
 
-    def _solve(self, parts, weights, train, normalize=True):
-        if len(parts) == 1:
-            backbone = parts[0]
-        else:
-            backbone = tft.combine_backbones(
-                parts, weights=weights, normalize=normalize
-            )
-        model = tft.build_transfer_model(backbone, num_classes=2, seed=self.seed)
+    def _solve(self, backbone, train, penalty=PENALTY):
+        regularizer = keras.regularizers.L2(penalty) if penalty else None
+        head = keras.layers.Dense(2, kernel_regularizer=regularizer, name="logits")
+        model = tft.build_transfer_model(
+            backbone, num_classes=2, head=head, seed=self.seed
+        )
         tft.fine_tune(
             model, train, epochs=1, frozen_epochs=0, head_solver="lbfgs", verbose=0
         )

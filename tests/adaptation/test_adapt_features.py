@@ -7,9 +7,9 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import load_digits
 
-from tests.adaptation.conftest import draw_domain
+from tests.domains import draw_domain
 from tftransfer.adaptation.adapt_features import adapt_features
-from tftransfer.adaptation.domain_standardization import adabn
+from tftransfer.methods.domain_standardization import adabn
 
 NAMES = np.array(["ant", "bee", "cow"])
 

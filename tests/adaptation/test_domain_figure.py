@@ -33,7 +33,7 @@ def test_the_figure_shows_three_panels_and_the_changed_calls(moved):
 
 
 def test_features_of_one_column_are_drawn_too():
-    from tftransfer.adaptation.problem import Problem
+    from tftransfer.methods.problem import Problem
 
     rows = np.arange(30.0)[:, None]
     found = project_domains(Problem(rows, np.arange(30) % 2, rows + 3, 2))

@@ -9,7 +9,7 @@ from tftransfer.adaptation.estimate import (
     estimate_accuracies,
     expected_accuracy,
 )
-from tftransfer.adaptation.softmax_regression import softmax
+from tftransfer.methods.softmax_regression import softmax
 
 
 @pytest.fixture

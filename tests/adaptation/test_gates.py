@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from tftransfer.adaptation.gates import area_under_curve, competence, domain_auc
-from tftransfer.adaptation.problem import Problem
+from tftransfer.methods.problem import Problem
 
 
 def test_the_area_is_that_of_scikit_learn_with_ties(rng):

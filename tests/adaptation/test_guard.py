@@ -5,7 +5,7 @@ import pytest
 
 from tftransfer.adaptation.guard import decide
 from tftransfer.adaptation.judge import Judge
-from tftransfer.adaptation.problem import Candidate
+from tftransfer.methods.problem import Candidate
 
 OPEN = {"auc": 0.9, "competence": 0.8}
 CALLS = np.zeros(10, int)

@@ -3,8 +3,8 @@ import types
 import numpy as np
 import pytest
 
-from tftransfer.adaptation.problem import Candidate
 from tftransfer.adaptation.table import CandidateTable, make_table
+from tftransfer.methods.problem import Candidate
 
 
 def test_each_candidate_has_a_row_with_scores_worked_by_hand(judge):

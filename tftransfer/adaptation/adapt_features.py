@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from tftransfer.adaptation.candidates import fit_recipe
 from tftransfer.adaptation.checks import (
     check_target_rows,
     check_widths,
@@ -10,18 +9,19 @@ from tftransfer.adaptation.checks import (
     read_labels,
     split_target,
 )
-from tftransfer.adaptation.control import fit_control
 from tftransfer.adaptation.domain_figure import project_domains
 from tftransfer.adaptation.estimate import estimate_accuracies
 from tftransfer.adaptation.gates import competence, domain_auc
 from tftransfer.adaptation.guard import decide
 from tftransfer.adaptation.judge import fit_judge
-from tftransfer.adaptation.problem import Problem
 from tftransfer.adaptation.reduction import find_reduction
 from tftransfer.adaptation.result import AdaptationResult, FeatureModel
 from tftransfer.adaptation.table import make_table
 from tftransfer.adaptation.troubles import describe_troubles
 from tftransfer.checks import check_choice, check_whole_number
+from tftransfer.methods.candidates import fit_recipe
+from tftransfer.methods.control import fit_control
+from tftransfer.methods.problem import Problem
 
 
 def adapt_features(

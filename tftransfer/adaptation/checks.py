@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tftransfer.adaptation.softmax_regression import import_scipy
+from tftransfer.methods.softmax_regression import import_scipy
 
 LEAST_TARGET_ROWS = 20
 _MOST_NAMED = 5

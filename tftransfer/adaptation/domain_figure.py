@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tftransfer.adaptation.principal_components import find_components
+from tftransfer.methods.principal_components import find_components
 
 _MOST_POINTS = 2000  # of each domain
 

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tftransfer.adaptation.softmax_regression import import_scipy, one_hot, softmax
+from tftransfer.methods.softmax_regression import import_scipy, one_hot, softmax
 
 WITNESSES = {"adabn": 0.5, "D.mcc": 0.6}  # exponents of their agreement
 _CONFIDENCE_EXPONENT = 0.8

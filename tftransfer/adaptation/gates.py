@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tftransfer.adaptation.control import deal_folds
-from tftransfer.adaptation.principal_components import find_components
-from tftransfer.adaptation.softmax_regression import (
+from tftransfer.methods.control import deal_folds
+from tftransfer.methods.principal_components import find_components
+from tftransfer.methods.softmax_regression import (
     fit_softmax_regression,
     import_scipy,
     one_hot,
@@ -34,7 +34,7 @@ def domain_auc(problem):
     Example:
 
     >>> from tftransfer.adaptation.gates import domain_auc
-    >>> from tftransfer.adaptation.problem import Problem
+    >>> from tftransfer.methods.problem import Problem
     >>> rows = np.random.default_rng(0).normal(size=(100, 3))
     >>> labels = np.arange(100) % 2
     >>> round(domain_auc(Problem(rows, labels, rows + 50, 2)), 3)

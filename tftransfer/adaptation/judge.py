@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tftransfer.adaptation.ensemble import MeanModel
-from tftransfer.adaptation.principal_components import find_components
-from tftransfer.adaptation.softmax_regression import (
+from tftransfer.methods.ensemble import MeanModel
+from tftransfer.methods.principal_components import find_components
+from tftransfer.methods.softmax_regression import (
     ScaledModel,
     fit_softmax_regression,
     one_hot,
@@ -65,9 +65,9 @@ def fit_judge(problem, control):
 
     Example:
 
-    >>> from tftransfer.adaptation.control import fit_control
+    >>> from tftransfer.methods.control import fit_control
     >>> from tftransfer.adaptation.judge import fit_judge
-    >>> from tftransfer.adaptation.problem import Problem
+    >>> from tftransfer.methods.problem import Problem
     >>> labels = np.arange(60) % 2
     >>> source = np.stack([2.0 * labels, np.sin(np.arange(60))], axis=1)
     >>> problem = Problem(source, labels, source, 2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tftransfer.adaptation.softmax_regression import fit_softmax_regression
+from tftransfer.methods.softmax_regression import fit_softmax_regression
 
 EXACT = 1e-6  # largest difference of probabilities for a model that is linear itself
 PENALTY = 1e-3  # of a student, in units of the rows' own spread

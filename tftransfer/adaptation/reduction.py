@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tftransfer.adaptation.checks import varying_features
-from tftransfer.adaptation.softmax_regression import import_scipy
+from tftransfer.methods.softmax_regression import import_scipy
 
 WIDEST = 4096  # dense features, without reduction
 _COMPONENTS = 100

@@ -1,0 +1,1 @@
+"""Ways to label a target from its features, one file each."""

@@ -1,0 +1,1 @@
+"""Scores of a target without labels: told, not trusted to choose."""
