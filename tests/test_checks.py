@@ -1,6 +1,7 @@
 """What the argument checks accept, and every word of what they refuse."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ from tftransfer.checks import (
     check_choice,
     check_image_size,
     check_number,
+    check_positive,
     check_same_width,
     check_whole_number,
     did_you_mean,
+    import_optional,
     nearest,
 )
 
@@ -152,6 +155,23 @@ def test_what_is_no_number_is_refused(value):
     )
 
 
+@pytest.mark.parametrize("value", [5e-324, 1e-12, 3, np.float64(0.3)])
+def test_numbers_above_zero_pass(value):
+    check_positive("rate", value)
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -1.0, float("nan"), float("inf")])
+def test_numbers_that_are_not_above_zero_are_refused(value):
+    refuses(
+        ValueError,
+        f"`rate` must be a finite number >= 5e-324. Received: rate={value!r}. Half?",
+        check_positive,
+        "rate",
+        value,
+        "Half?",
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -191,3 +211,19 @@ def test_batches_of_other_shapes_are_refused(shapes):
     message = f"Received: source.shape={shapes[0]}, target.shape={shapes[1]}. Pool"
     with pytest.raises(ValueError, match=re.escape(message)):
         check_same_width(*map(np.zeros, shapes))
+
+
+def test_optional_modules_come_in_the_order_of_their_names():
+    wanted = "xml.dom.minidom", "json"
+    found = import_optional(*wanted, needs="This needs Python", extra="demo")
+    assert [module.__name__ for module in found] == [*wanted]
+
+
+def test_a_missing_package_is_told_with_its_pip_line(monkeypatch):
+    import_optional("xml.dom.minidom", needs="This needs XML", extra="text")
+    monkeypatch.setitem(sys.modules, "xml", None)  # its parts are still loaded
+    with pytest.raises(ImportError) as caught:
+        import_optional("xml.dom.minidom", needs="This needs XML", extra="text")
+    assert str(caught.value) == (
+        'This needs XML. Run `pip install "tftransfer[text]"`.'
+    )

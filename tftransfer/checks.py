@@ -3,6 +3,9 @@
 import difflib
 import math
 import numbers
+import sys
+
+_SMALLEST = math.nextafter(0.0, 1.0)  # above 0
 
 
 def nearest(name, choices, count=3):
@@ -70,6 +73,11 @@ def check_number(name, value, minimum=None, maximum=None, advice=""):
         )
 
 
+def check_positive(name, value, advice=""):
+    """Raise unless `value` is a finite real number above 0."""
+    check_number(name, value, _SMALLEST, advice=advice)
+
+
 def check_image_size(name, value):
     """Return `value` as `(height, width)`; an `int` means a square."""
     wanted = f"`{name}` must be (height, width) in pixels, two whole numbers >= 1"
@@ -98,6 +106,30 @@ def check_same_width(source, target):
             f"Received: source.shape={shapes[0]}, target.shape={shapes[1]}. "
             "Pool the backbone output and take both batches from the same layer."
         )
+
+
+def import_optional(*names, needs, extra):
+    """Import modules that not every installation has.
+
+    Args:
+        *names: Of the modules, in full.
+        needs: What needs which package: the first words of the message.
+        extra: Of the `tftransfer[extra]` that brings the package.
+
+    Returns:
+        List of modules.
+
+    Raises:
+        ImportError: If one is missing; the message gives the pip line.
+    """
+    try:
+        for name in names:
+            __import__(name)  # asks for the package too, not for its part alone
+        return [sys.modules[name] for name in names]
+    except ImportError as error:
+        raise ImportError(
+            f'{needs}. Run `pip install "tftransfer[{extra}]"`.'
+        ) from error
 
 
 def _is_whole(value):
