@@ -7,7 +7,6 @@ from tftransfer.methods.information import (
     centroid_labels,
     information_loss,
     information_maximization,
-    unit_rows,
 )
 from tftransfer.methods.softmax_regression import softmax
 
@@ -26,13 +25,6 @@ def test_labels_are_those_of_the_nearest_centroid_in_angle():
     rows = np.array([[1.0, 0.1], [1.0, -0.1], [-0.1, 1.0], [0.1, 1.0], [0.0, 9.0]])
     sure = np.eye(3)[[0, 0, 1, 1, 0]]  # the last one is called wrong
     assert centroid_labels(rows, sure).tolist() == [0, 0, 1, 1, 1]
-
-
-def test_a_row_of_zeros_has_no_direction():
-    assert unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [
-        [0.6, 0.8],
-        [0, 0],
-    ]
 
 
 @pytest.mark.parametrize("units", ["source", "target"])

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from tests.domains import accuracy, draw_domain
-from tftransfer.methods.information import unit_rows
 from tftransfer.methods.propagation import (
     find_neighborhood,
     label_propagation,
     nearest_rows,
 )
+from tftransfer.methods.unit_rows import unit_rows
 
 
 def propagate_by_loops(unit, prior, count, alpha):

@@ -2,18 +2,9 @@
 
 import numpy as np
 
-from tftransfer.methods.adam import minimize_by_adam
-from tftransfer.methods.problem import Candidate
-from tftransfer.methods.softmax_regression import (
-    ScaledModel,
-    SoftmaxRegression,
-    cross_entropy,
-    log_softmax,
-    one_hot,
-)
-from tftransfer.methods.target_input import PREFIXES, target_input
-
-_RATE = 0.08  # over the square root of the width
+from tftransfer.methods.descent import descend
+from tftransfer.methods.softmax_regression import cross_entropy, log_softmax, one_hot
+from tftransfer.methods.target_input import target_input
 
 
 def minimum_class_confusion(
@@ -51,30 +42,18 @@ def minimum_class_confusion(
     Reference:
         [Jin et al., 2020](https://arxiv.org/abs/1912.03699), equations 2-6.
     """
-    rows, scaling = target_input(problem, units)
-    source, targets = (
-        problem.scaled_source,
-        one_hot(problem.labels, problem.num_classes),
-    )
+    rows, _ = target_input(problem, units)
+    source = problem.scaled_source
+    targets = one_hot(problem.labels, problem.num_classes)
 
-    def slopes(_, parameters):
-        model = SoftmaxRegression(*parameters)
+    def slopes(_, model):
         on_source = cross_entropy(model.logits(source), targets, 1 / len(source))[1]
         on_target = class_confusion(model.logits(rows), temperature)[1]
         weights = source.T @ on_source + rows.T @ on_target
         weights += control.penalty * model.weights
         return [weights, on_source.sum(axis=0) + on_target.sum(axis=0)]
 
-    model = SoftmaxRegression(
-        *minimize_by_adam(
-            slopes,
-            [control.weights, control.bias],
-            rate=_RATE / np.sqrt(source.shape[1]),
-            steps=steps,
-        )
-    )
-    name = f"{PREFIXES[units]}.mcc"
-    return Candidate(name, model(rows), ScaledModel(scaling, model))
+    return descend("mcc", problem, control, slopes, units=units, steps=steps)
 
 
 def class_confusion(logits, temperature=2.5):

@@ -2,18 +2,11 @@
 
 import numpy as np
 
-from tftransfer.methods.adam import minimize_by_adam
-from tftransfer.methods.problem import Candidate
-from tftransfer.methods.softmax_regression import (
-    ScaledModel,
-    SoftmaxRegression,
-    cross_entropy,
-    log_softmax,
-    one_hot,
-)
-from tftransfer.methods.target_input import PREFIXES, target_input
+from tftransfer.methods.descent import descend
+from tftransfer.methods.softmax_regression import cross_entropy, log_softmax, one_hot
+from tftransfer.methods.target_input import target_input
+from tftransfer.methods.unit_rows import unit_rows
 
-_RATE = 0.08  # over the square root of the width
 _PSEUDO_WEIGHT, _STAY_WEIGHT, _RENEW_EVERY = 0.3, 0.01, 30
 
 
@@ -54,13 +47,12 @@ def information_maximization(problem, control, *, units="source", steps=150):
         [Liang et al., 2020](https://arxiv.org/abs/2002.08546), equations 3-7, with a
         linear model in place of the feature extractor.
     """
-    rows, scaling = target_input(problem, units)
+    rows, _ = target_input(problem, units)
     centered = rows - rows.mean(axis=0)
     pseudo = None
 
-    def slopes(step, parameters):
+    def slopes(step, model):
         nonlocal pseudo
-        model = SoftmaxRegression(*parameters)
         logits = model.logits(rows)
         if step % _RENEW_EVERY == 0:
             labels = centroid_labels(centered, np.exp(log_softmax(logits)))
@@ -70,16 +62,7 @@ def information_maximization(problem, control, *, units="source", steps=150):
         stay = 2 * _STAY_WEIGHT * (model.weights - control.weights)
         return [rows.T @ slope + stay, slope.sum(axis=0)]
 
-    model = SoftmaxRegression(
-        *minimize_by_adam(
-            slopes,
-            [control.weights, control.bias],
-            rate=_RATE / np.sqrt(rows.shape[1]),
-            steps=steps,
-        )
-    )
-    name = f"{PREFIXES[units]}.shot"
-    return Candidate(name, model(rows), ScaledModel(scaling, model))
+    return descend("shot", problem, control, slopes, units=units, steps=steps)
 
 
 def information_loss(logits):
@@ -120,11 +103,6 @@ def centroid_labels(centered, probabilities):
     num_classes = probabilities.shape[1]
     labels = _nearest(unit, probabilities)
     return _nearest(unit, one_hot(labels, num_classes))
-
-
-def unit_rows(rows):
-    """Return rows divided by their length; a row of zeros stays."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _nearest(unit, shares):

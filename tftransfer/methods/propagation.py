@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tftransfer.methods.information import unit_rows
 from tftransfer.methods.problem import Candidate, Scaling
 from tftransfer.methods.softmax_regression import import_scipy
 from tftransfer.methods.target_input import PREFIXES, first_guess, target_input
+from tftransfer.methods.unit_rows import unit_rows
 
 _BLOCK = 1024  # rows whose distances to all others are held at once
 _STEPS = 40
