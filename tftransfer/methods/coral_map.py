@@ -2,12 +2,9 @@
 
 import dataclasses
 
-import numpy as np
-
-from tftransfer.checks import check_number, check_same_width
-from tftransfer.methods.refitting import refit
+from tftransfer.checks import check_positive, check_same_width
+from tftransfer.methods.refitting import refit_in
 from tftransfer.methods.spectrum import Spectrum, spectrum_of
-from tftransfer.methods.target_input import PREFIXES, target_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +60,7 @@ def coral_map(source, target, *, ridge=1.0):
         [Sun et al., 2016](https://arxiv.org/abs/1511.05547), algorithm 1.
     """
     check_same_width(source, target)
-    check_number("ridge", ridge, np.nextafter(0.0, 1.0))
+    check_positive("ridge", ridge)
     return CoralMap(spectrum_of(source, ridge), spectrum_of(target, ridge))
 
 
@@ -82,7 +79,8 @@ def coral(problem, control, *, units="target", ridge=1.0):
     Raises:
         ValueError: If `units` is something else.
     """
-    target, scaling = target_input(problem, units)
-    source, name = problem.scaled_source, f"{PREFIXES[units]}.coral"
-    moved = coral_map(source, target, ridge=ridge)(source)
-    return refit(name, problem, control, moved, scaling=scaling)
+
+    def describe(source, target):
+        return coral_map(source, target, ridge=ridge), None
+
+    return refit_in("coral", problem, control, describe, units=units)

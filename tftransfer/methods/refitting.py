@@ -9,6 +9,7 @@ from tftransfer.methods.softmax_regression import (
     fit_softmax_regression,
     one_hot,
 )
+from tftransfer.methods.target_input import PREFIXES, target_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,3 +53,28 @@ def refit(name, problem, control, source, *, scaling=None, embed=None, weights=N
     scaling = problem.by_source if scaling is None else scaling
     predict = ScaledModel(scaling if embed is None else InTurn(scaling, embed), model)
     return Candidate(name, predict(problem.target), predict)
+
+
+def refit_in(name, problem, control, describe, *, units):
+    """Describe both domains anew, and refit the control on what comes out.
+
+    Args:
+        name: Of the candidate, without the prefix that tells the units.
+        problem: `Problem`.
+        control: `Control`.
+        describe: Function from scaled source rows `(n, width)` and target rows
+            `(m, width)` to what is then done to source and to target rows: two
+            functions of rows, or `None` for the target's where these stay.
+        units: How target rows are scaled, `"source"` or `"target"`.
+
+    Returns:
+        `Candidate`.
+
+    Raises:
+        ValueError: If `units` is something else.
+    """
+    target, scaling = target_input(problem, units)
+    source, name = problem.scaled_source, f"{PREFIXES[units]}.{name}"
+    of_source, of_target = describe(source, target)
+    moved = of_source(source)
+    return refit(name, problem, control, moved, scaling=scaling, embed=of_target)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tftransfer.checks import import_optional
+
 
 @dataclasses.dataclass(frozen=True)
 class SoftmaxRegression:
@@ -152,14 +154,8 @@ def import_scipy(part):
     Raises:
         ImportError: If SciPy, which comes with scikit-learn, is missing.
     """
-    try:
-        import importlib
-
-        return importlib.import_module(f"scipy.{part}")
-    except ImportError as error:
-        raise ImportError(
-            'Adapting needs scikit-learn. Run `pip install "tftransfer[demo]"`.'
-        ) from error
+    needs = "Adapting needs scikit-learn"
+    return import_optional(f"scipy.{part}", needs=needs, extra="demo")[0]
 
 
 def _flatten(weights, bias):

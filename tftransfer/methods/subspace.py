@@ -1,13 +1,13 @@
 """Subspace alignment: principal axes of the source turned towards the target's."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
 from tftransfer.checks import check_same_width, check_whole_number
-from tftransfer.methods.refitting import refit
+from tftransfer.methods.refitting import refit_in
 from tftransfer.methods.spectrum import spectrum_of
-from tftransfer.methods.target_input import PREFIXES, target_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +84,5 @@ def subspace(problem, control, *, units="target", num_components=64):
     Raises:
         ValueError: If `units` is something else.
     """
-    target, scaling = target_input(problem, units)
-    source, name = problem.scaled_source, f"{PREFIXES[units]}.subspace"
-    of_source, embed = align_subspaces(source, target, num_components=num_components)
-    moved = of_source(source)
-    return refit(name, problem, control, moved, scaling=scaling, embed=embed)
+    describe = functools.partial(align_subspaces, num_components=num_components)
+    return refit_in("subspace", problem, control, describe, units=units)

@@ -6,12 +6,11 @@ import numpy as np
 
 from tftransfer.checks import (
     check_choice,
-    check_number,
+    check_positive,
     check_same_width,
     check_whole_number,
 )
-from tftransfer.methods.refitting import refit
-from tftransfer.methods.target_input import PREFIXES, target_input
+from tftransfer.methods.refitting import refit_in
 from tftransfer.weighting.kernels import gaussian_kernel, median_distance
 
 KERNELS = ("linear", "rbf")
@@ -103,10 +102,10 @@ def transfer_components(
     check_same_width(source, target)
     check_whole_number("num_components", num_components)
     check_choice("kernel", kernel, KERNELS)
-    check_number("penalty", penalty, np.nextafter(0.0, 1.0))
+    check_positive("penalty", penalty)
     check_whole_number("most_rows", most_rows, 2)
     if sigma is not None:
-        check_number("sigma", sigma, np.nextafter(0.0, 1.0))
+        check_positive("sigma", sigma)
     generator = np.random.default_rng(seed)
     drawn = [_draw(rows, most_rows, generator) for rows in (source, target)]
     rows = np.concatenate(drawn).astype(np.float64)
@@ -140,18 +139,20 @@ def tca(
     Raises:
         ValueError: If `units` or `kernel` is something else.
     """
-    target, scaling = target_input(problem, units)
-    embed = transfer_components(
-        problem.scaled_source,
-        target,
-        num_components=num_components,
-        kernel=kernel,
-        penalty=penalty,
-        seed=problem.seed,
-    )
-    name = f"{PREFIXES[units]}.tca" + ("" if kernel == "linear" else f".{kernel}")
-    moved = embed(problem.scaled_source)
-    return refit(name, problem, control, moved, scaling=scaling, embed=embed)
+
+    def describe(source, target):
+        embed = transfer_components(
+            source,
+            target,
+            num_components=num_components,
+            kernel=kernel,
+            penalty=penalty,
+            seed=problem.seed,
+        )
+        return embed, embed
+
+    name = "tca" if kernel == "linear" else f"tca.{kernel}"
+    return refit_in(name, problem, control, describe, units=units)
 
 
 def _components(kernel, contrast, penalty, count):

@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from tftransfer.checks import check_number, check_same_width
-from tftransfer.methods.refitting import refit
+from tftransfer.checks import check_positive, check_same_width
+from tftransfer.methods.refitting import refit_in
 from tftransfer.methods.spectrum import spectrum_of
-from tftransfer.methods.target_input import PREFIXES, target_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +74,7 @@ def transport_map(source, target, *, ridge=0.1):
         [Peyre & Cuturi, 2019](https://arxiv.org/abs/1803.00567), chapter 2.
     """
     check_same_width(source, target)
-    check_number("ridge", ridge, np.nextafter(0.0, 1.0))
+    check_positive("ridge", ridge)
     both = spectrum_of(source, ridge), spectrum_of(target, ridge)
     vectors = np.concatenate([each.vectors for each in both], axis=1)
     basis = None
@@ -104,10 +103,11 @@ def linear_transport(problem, control, *, units="target", ridge=0.1):
     Raises:
         ValueError: If `units` is something else.
     """
-    target, scaling = target_input(problem, units)
-    source, name = problem.scaled_source, f"{PREFIXES[units]}.linear_ot"
-    moved = transport_map(source, target, ridge=ridge)(source)
-    return refit(name, problem, control, moved, scaling=scaling)
+
+    def describe(source, target):
+        return transport_map(source, target, ridge=ridge), None
+
+    return refit_in("linear_ot", problem, control, describe, units=units)
 
 
 def _power(matrix, exponent):
