@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tftransfer.methods.softmax_regression import fit_softmax_regression
+from tftransfer.methods.problem import scaling_of
+from tftransfer.methods.softmax_regression import fit_softmax_regression, softmax
 
 EXACT = 1e-6  # largest difference of probabilities for a model that is linear itself
 PENALTY = 1e-3  # of a student, in units of the rows' own spread
@@ -41,36 +42,27 @@ def fit_linear_student(predict_proba, rows, probabilities):
     """
     rows = np.asarray(rows, "float64")
     kernel, bias = _read_off(predict_proba, rows)
-    found = _softmax(rows @ kernel + bias)
+    found = softmax(rows @ kernel + bias)
     if not np.abs(found - probabilities).max() < EXACT:
         kernel, bias = _distill(rows, probabilities)
-        found = _softmax(rows @ kernel + bias)
+        found = softmax(rows @ kernel + bias)
     agreement = np.mean(found.argmax(axis=1) == probabilities.argmax(axis=1))
     return kernel, bias, float(agreement)
 
 
 def _read_off(predict_proba, rows):
     """Take differences of log-probabilities along each feature."""
-    mean, spread = rows.mean(axis=0), _spread(rows)
-    probes = np.concatenate([mean[None], mean + np.diag(spread)])
+    scaling = scaling_of(rows)
+    mean = scaling.mean
+    probes = np.concatenate([mean[None], mean + np.diag(scaling.spread)])
     logs = np.log(np.maximum(predict_proba(probes), _SMALLEST))
     logs -= logs.mean(axis=1, keepdims=True)  # softmax does not see it
-    kernel = (logs[1:] - logs[0]) / spread[:, None]
+    kernel = (logs[1:] - logs[0]) / scaling.spread[:, None]
     return kernel, logs[0] - mean @ kernel
 
 
 def _distill(rows, probabilities):
-    mean, spread = rows.mean(axis=0), _spread(rows)
-    student = fit_softmax_regression((rows - mean) / spread, probabilities, PENALTY)
-    kernel = student.weights / spread[:, None]
-    return kernel, student.bias - mean @ kernel
-
-
-def _spread(rows):
-    spread = rows.std(axis=0)
-    return spread + 1e-3 * (rows.std() or 1.0)
-
-
-def _softmax(logits):
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    scaling = scaling_of(rows)
+    student = fit_softmax_regression(scaling(rows), probabilities, PENALTY)
+    kernel = student.weights / scaling.spread[:, None]
+    return kernel, student.bias - scaling.mean @ kernel

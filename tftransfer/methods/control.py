@@ -55,11 +55,11 @@ class Control:
 
     def logits(self, scaled_rows):
         """Return logits `(k, num_classes)` of rows in source units `(k, width)`."""
-        return scaled_rows @ self.weights + self.bias
+        return self.model.logits(scaled_rows)
 
     def predict(self, rows):
         """Return probabilities `(k, num_classes)` of raw rows `(k, width)`."""
-        return softmax(self.logits(self.scaling(rows)))
+        return self.model(self.scaling(rows))
 
 
 def fit_control(problem):

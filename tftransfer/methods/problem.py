@@ -31,8 +31,7 @@ class Problem:
     @functools.cached_property
     def by_source(self):
         """`Scaling` by the source: mean 0 and spread 1 of each source feature."""
-        spread = self.source.std(axis=0) + self._floor
-        return Scaling(self.source.mean(axis=0), spread)
+        return scaling_of(self.source)
 
     @functools.cached_property
     def by_target(self):
@@ -58,7 +57,7 @@ class Problem:
 
     @functools.cached_property
     def _floor(self):
-        return _RELATIVE_FLOOR * self.source.std()
+        return _floor_of(self.source)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +75,19 @@ class Scaling:
     def __call__(self, rows):
         """Return rows `(n, width)` in these units."""
         return (rows - self.mean) / self.spread
+
+
+def scaling_of(rows):
+    """Return the `Scaling` to mean 0 and spread 1 of each feature of rows `(n, width)`.
+
+    A thousandth of the spread of all features is added to each, so that rounding in a
+    feature that hardly varies does not become as large as the others.
+    """
+    return Scaling(rows.mean(axis=0), rows.std(axis=0) + _floor_of(rows))
+
+
+def _floor_of(rows):
+    return _RELATIVE_FLOOR * (rows.std() or 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
