@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tftransfer.checks import check_number, check_whole_number
+from tftransfer.checks import check_positive, check_whole_number
 from tftransfer.weighting.centers import folds_of_both
 from tftransfer.weighting.kernels import gaussian_kernel, median_distance
-from tftransfer.weighting.logistic import fit_odds
+from tftransfer.weighting.logistic import left_out_odds
 from tftransfer.weighting.rows import read_pair
 
 _MOST_ROWS = 2000
@@ -45,21 +45,17 @@ def a_distance(source, target, *, penalty=0.1, folds=3, seed=0):
         [Ben-David et al., 2007](https://proceedings.neurips.cc/paper/2006/hash/b1b0432ceafb0ce714426e9114852ac7-Abstract.html).
     """
     source, target = read_pair(source, target)
-    check_number("penalty", penalty, np.nextafter(0.0, 1.0))
+    check_positive("penalty", penalty)
     check_whole_number("folds", folds, 2)
     spread = np.concatenate([source, target]).std(axis=0)
     spread[spread == 0] = 1.0
     center = target.mean(axis=0)
     source, target = (source - center) / spread, (target - center) / spread
-    wrong_source, wrong_target = np.zeros(len(source)), np.zeros(len(target))
     parts = folds_of_both(len(source), len(target), folds, seed)
-    for source_part, target_part in parts:
-        left = np.delete(source, source_part, 0), np.delete(target, target_part, 0)
-        odds = fit_odds(*left, penalty)
-        # Odds of exactly one count half: constant features cannot be told apart.
-        wrong_source[source_part] = (1 + np.sign(odds(source[source_part]))) / 2
-        wrong_target[target_part] = (1 - np.sign(odds(target[target_part]))) / 2
-    error = min((wrong_source.mean() + wrong_target.mean()) / 2, 0.5)
+    of_source, of_target = left_out_odds(source, target, penalty, parts)
+    # Odds of exactly one count half: constant features cannot be told apart.
+    wrong = (1 + np.sign(of_source)) / 2, (1 - np.sign(of_target)) / 2
+    error = min((wrong[0].mean() + wrong[1].mean()) / 2, 0.5)
     return float(2 * (1 - 2 * error))
 
 
@@ -98,7 +94,7 @@ def mmd(source, target, *, sigma=None, seed=0):
     """
     source, target = read_pair(source, target)
     if sigma is not None:
-        check_number("sigma", sigma, np.nextafter(0.0, 1.0))
+        check_positive("sigma", sigma)
     generator = np.random.default_rng(seed)
     source, target = (
         rows if len(rows) <= _MOST_ROWS else generator.permutation(rows)[:_MOST_ROWS]

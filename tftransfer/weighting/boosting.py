@@ -1,17 +1,16 @@
 """TrAdaBoost: old rows lose weight where they contradict the few new labels."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from tftransfer.checks import check_whole_number
-from tftransfer.weighting.logistic import import_sklearn
+from tftransfer.weighting.logistic import fit_logistic
 from tftransfer.weighting.rows import mean_one, read_labels, read_pair
 
 _LEAST_ERROR, _LARGEST_ERROR = 1e-6, 0.499
-_INVERSE_PENALTY = 1.0
+_PENALTY, _TOLERANCE = 1.0, 1e-4  # scikit-learn's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,9 +126,5 @@ class _Votes:
 
 
 def _fit_logistic(rows, labels, weights):
-    linear_model, exceptions = import_sklearn()
-    model = linear_model.LogisticRegression(C=_INVERSE_PENALTY, max_iter=300)
-    with warnings.catch_warnings():  # the votes are weighted by how good it came out
-        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        model.fit(rows, labels, sample_weight=weights)
-    return model.predict
+    # The votes are weighted by how good it came out.
+    return fit_logistic(rows, labels, weights, _PENALTY, tolerance=_TOLERANCE).predict

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tftransfer.checks import check_number, check_whole_number
+from tftransfer.checks import check_number, check_positive, check_whole_number
 from tftransfer.weighting.kernels import gaussian_kernel, median_distance
-from tftransfer.weighting.rows import check_positive, mean_one, read_pair
+from tftransfer.weighting.rows import LEAVE_OUT, mean_one, read_pair
 
 _POWER_STEPS = 50
 _HALVINGS = 100
@@ -73,13 +73,13 @@ def kmm(
     """
     source, target = read_pair(source, target)
     check_number("bound", bound, 1.0)
-    check_positive("tolerance", tolerance, "")
+    check_positive("tolerance", tolerance)
     check_whole_number("most_steps", most_steps)
     check_whole_number("part_rows", part_rows, 2)
     if epsilon is not None:
         check_number("epsilon", epsilon, 0.0)
     if sigma is not None:
-        check_positive("sigma", sigma)
+        check_positive("sigma", sigma, LEAVE_OUT)
     sigma = median_distance(source, target) if sigma is None else sigma
     weights, generator = np.empty(len(source)), np.random.default_rng(seed)
     for part in _parts(len(source), part_rows, generator):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tftransfer.checks import check_number, check_whole_number
+from tftransfer.checks import check_number, check_positive, check_whole_number
 from tftransfer.weighting.centers import choose_centers, choose_sigma, folds_of_both
 from tftransfer.weighting.kernels import gaussian_kernel
-from tftransfer.weighting.rows import check_positive, mean_one, read_pair
+from tftransfer.weighting.rows import LEAVE_OUT, mean_one, read_pair
 
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 
@@ -58,7 +58,7 @@ def ulsif(
     check_whole_number("num_centers", num_centers)
     check_whole_number("folds", folds, 2)
     if sigma is not None:
-        check_positive("sigma", sigma)
+        check_positive("sigma", sigma, LEAVE_OUT)
     if penalty is not None:
         check_number("penalty", penalty, 0.0)
     centers = choose_centers(target, num_centers, seed)

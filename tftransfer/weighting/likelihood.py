@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tftransfer.checks import check_whole_number
+from tftransfer.checks import check_positive, check_whole_number
 from tftransfer.weighting.centers import choose_centers, choose_sigma, folds_of
 from tftransfer.weighting.kernels import gaussian_kernel
-from tftransfer.weighting.rows import check_positive, mean_one, read_pair
+from tftransfer.weighting.rows import LEAVE_OUT, mean_one, read_pair
 
 _TINY = 1e-300
 _TO_COMPARE = 1e-2  # nats, close enough to compare widths
@@ -66,12 +66,12 @@ def kliep(
         [Sugiyama et al., 2008](https://link.springer.com/article/10.1007/s10463-008-0197-x).
     """
     source, target = read_pair(source, target)
-    check_positive("tolerance", tolerance, "")
+    check_positive("tolerance", tolerance)
     check_whole_number("num_centers", num_centers)
     check_whole_number("most_steps", most_steps)
     check_whole_number("folds", folds, 2)
     if sigma is not None:
-        check_positive("sigma", sigma)
+        check_positive("sigma", sigma, LEAVE_OUT)
     centers = choose_centers(target, num_centers, seed)
     parts = folds_of(len(target), folds, seed)
     rough = max(tolerance, _TO_COMPARE)

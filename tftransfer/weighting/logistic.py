@@ -4,9 +4,14 @@ import warnings
 
 import numpy as np
 
-from tftransfer.checks import check_number, check_whole_number
+from tftransfer.checks import (
+    check_number,
+    check_positive,
+    check_whole_number,
+    import_optional,
+)
 from tftransfer.weighting.centers import folds_of_both
-from tftransfer.weighting.rows import check_positive, mean_one, read_pair
+from tftransfer.weighting.rows import LEAVE_OUT, mean_one, read_pair
 
 _PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)
 _MOST_STEPS, _TOLERANCE = 300, 1e-5
@@ -58,14 +63,14 @@ def logistic_ratio(
     """
     source, target = read_pair(source, target)
     if penalty is not None:
-        check_positive("penalty", penalty)
+        check_positive("penalty", penalty, LEAVE_OUT)
     check_whole_number("folds", folds, 2)
     check_number("bound", bound, 1.0)
     source, target = _on_one_scale(source, target)
     parts = folds_of_both(len(source), len(target), folds, seed)
     best, least = np.zeros(len(source)), np.inf
     for one in _PENALTIES if penalty is None else (penalty,):
-        of_source, of_target = _left_out(source, target, one, parts)
+        of_source, of_target = left_out_odds(source, target, one, parts)
         loss = np.logaddexp(0, of_source).mean() + np.logaddexp(0, -of_target).mean()
         if loss >= least:
             break
@@ -82,8 +87,21 @@ def _on_one_scale(source, target):
     return (source - mean) / spread, (target - mean) / spread
 
 
-def _left_out(source, target, penalty, parts):
-    """Log-odds of the rows of both domains, each of a model that has not seen it."""
+def left_out_odds(source, target, penalty, parts):
+    """Return log-odds of the target for all rows, each of a model that has not seen it.
+
+    Args:
+        source: Float array `(n, width)`.
+        target: Float array `(m, width)`.
+        penalty: > 0.
+        parts: Pairs of index arrays of both domains, as of `folds_of_both`.
+
+    Returns:
+        Float arrays `(n,)` and `(m,)`.
+
+    Raises:
+        ImportError: If scikit-learn is missing.
+    """
     of_source, of_target = np.zeros(len(source)), np.zeros(len(target))
     for source_part, target_part in parts:
         left = np.delete(source, source_part, 0), np.delete(target, target_part, 0)
@@ -108,33 +126,44 @@ def fit_odds(source, target, penalty):
     Raises:
         ImportError: If scikit-learn is missing.
     """
-    linear_model, exceptions = import_sklearn()
     rows = np.concatenate([source, target])
     is_target = np.repeat([0, 1], [len(source), len(target)])
     # scikit-learn minimizes ||v||^2 / 2 + C sum w_i loss_i; these weights sum to 1.
     weights = np.repeat(
         [0.5 / len(source), 0.5 / len(target)], [*map(len, (source, target))]
     )
-    model = linear_model.LogisticRegression(
-        C=1 / penalty, max_iter=_MOST_STEPS, tol=_TOLERANCE
-    )
-    with warnings.catch_warnings():  # rows left out judge how far it came
-        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        model.fit(rows, is_target, sample_weight=weights)
+    model = fit_logistic(rows, is_target, weights, penalty, tolerance=_TOLERANCE)
     return model.decision_function
 
 
-def import_sklearn():
-    """Return `sklearn.linear_model` and `sklearn.exceptions`.
+def fit_logistic(rows, labels, weights, penalty, *, tolerance):
+    """Fit logistic regression, in silence where 300 steps do not reach the end.
+
+    Whoever calls judges how good it is on other rows.
+
+    Args:
+        rows: Float array `(n, width)`.
+        labels: Array `(n,)` of classes.
+        weights: Float array `(n,)`, `>= 0`, not scaled here: the larger their sum, the
+            less the penalty counts.
+        penalty: > 0; `penalty / 2 ||v||^2` is added to the sum of weighted losses.
+        tolerance: Largest entry of the gradient that counts as the end.
+
+    Returns:
+        A fitted `sklearn.linear_model.LogisticRegression`.
 
     Raises:
         ImportError: If scikit-learn is missing.
     """
-    try:
-        from sklearn import exceptions, linear_model
-    except ImportError as error:
-        raise ImportError(
-            "Telling domains apart needs scikit-learn. "
-            'Run `pip install "tftransfer[demo]"`.'
-        ) from error
-    return linear_model, exceptions
+    linear_model, exceptions = import_optional(
+        "sklearn.linear_model",
+        "sklearn.exceptions",
+        needs="Telling domains apart needs scikit-learn",
+        extra="demo",
+    )
+    model = linear_model.LogisticRegression(
+        C=1 / penalty, max_iter=_MOST_STEPS, tol=tolerance
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+        return model.fit(rows, labels, sample_weight=weights)

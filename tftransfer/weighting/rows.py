@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tftransfer.checks import check_number, check_same_width
+from tftransfer.checks import check_same_width
 
 _FEWEST_ROWS = 2
-_ADVICE = "Leave it out, then it is taken from the data."
+LEAVE_OUT = "Leave it out, then it is taken from the data."
 
 
 def read_pair(source, target):
@@ -71,11 +71,6 @@ def read_labels(name, labels, num_rows):
             "Pass the class number of each row, counted from 0."
         )
     return labels.astype(np.int64)
-
-
-def check_positive(name, value, advice=_ADVICE):
-    """Raise unless `value` is a finite number above 0."""
-    check_number(name, value, np.nextafter(0.0, 1.0), advice=advice)
 
 
 def mean_one(weights):
