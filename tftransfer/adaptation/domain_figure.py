@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from tftransfer.checks import import_optional
 from tftransfer.methods.principal_components import find_components
 
 _MOST_POINTS = 2000  # of each domain
@@ -53,9 +54,14 @@ def draw_domains(projection, labels, control_labels, classes):
     Raises:
         ImportError: If matplotlib is missing.
     """
-    figure_type, canvas_type = _import_matplotlib()
-    figure = figure_type(figsize=(12, 4.2), layout="constrained")
-    canvas_type(figure)
+    figures, canvases = import_optional(
+        "matplotlib.figure",
+        "matplotlib.backends.backend_agg",
+        needs="Figures need matplotlib",
+        extra="demo",
+    )
+    figure = figures.Figure(figsize=(12, 4.2), layout="constrained")
+    canvases.FigureCanvasAgg(figure)
     panels = figure.subplots(1, 3)
     titles = ("in source units", "each domain in its own units")
     for panel, title, target in zip(
@@ -88,14 +94,3 @@ def _draw_changes(panel, target, labels, control_labels, classes):
 def _thin(count):
     """Places of at most so many rows, spread evenly."""
     return np.linspace(0, count - 1, min(count, _MOST_POINTS)).astype(int)
-
-
-def _import_matplotlib():
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            'Figures need matplotlib. Run `pip install "tftransfer[demo]"`.'
-        ) from error
-    return Figure, FigureCanvasAgg

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tftransfer.checks import check_choice, check_number
+from tftransfer.checks import check_choice, check_number, import_optional
+from tftransfer.methods.problem import scaling_of
 from tftransfer.methods.softmax_regression import fit_softmax_regression, one_hot
 from tftransfer.validation.score_inputs import read_class_numbers, read_score_rows
 
@@ -162,8 +163,14 @@ def class_clusters(features, probabilities, *, seed=0):
             "`features` and `probabilities` must be of the same rows. Received: shapes "
             f"{features.shape} and {probabilities.shape}. Read both from one model."
         )
-    cluster, metrics, threadpool = _import_sklearn()
-    with threadpool(limits=1):  # sums in one order: the same result on any machine
+    cluster, metrics, threads = import_optional(
+        "sklearn.cluster",
+        "sklearn.metrics",
+        "threadpoolctl",
+        needs="Finding clusters needs scikit-learn",
+        extra="demo",
+    )
+    with threads.threadpool_limits(1):  # sums in one order: the same on any machine
         found = cluster.KMeans(count, n_init=3, random_state=seed).fit_predict(features)
     return float(
         metrics.adjusted_mutual_info_score(probabilities.argmax(axis=1), found)
@@ -172,20 +179,8 @@ def class_clusters(features, probabilities, *, seed=0):
 
 def _softmax_of(num_classes):
     def fit(rows, classes):
-        mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-3 * rows.std()
-        targets = one_hot(classes, num_classes)
-        model = fit_softmax_regression((rows - mean) / spread, targets, _PENALTY)
-        return lambda rows: model.logits((rows - mean) / spread).argmax(axis=1)
+        scaling, targets = scaling_of(rows), one_hot(classes, num_classes)
+        model = fit_softmax_regression(scaling(rows), targets, _PENALTY)
+        return lambda rows: model.logits(scaling(rows)).argmax(axis=1)
 
     return fit
-
-
-def _import_sklearn():
-    try:
-        from sklearn import cluster, metrics
-        from threadpoolctl import threadpool_limits
-    except ImportError as error:
-        raise ImportError(
-            'Finding clusters needs scikit-learn. Run `pip install "tftransfer[demo]"`.'
-        ) from error
-    return cluster, metrics, threadpool_limits

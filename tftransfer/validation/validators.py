@@ -5,7 +5,8 @@ None of them can be trusted to choose: see the page "Will adaptation help me?".
 
 import numpy as np
 
-from tftransfer.checks import check_choice, check_number
+from tftransfer.checks import check_choice, check_positive
+from tftransfer.methods.unit_rows import unit_rows
 from tftransfer.validation.score_inputs import (
     read_class_numbers,
     read_losses,
@@ -119,9 +120,8 @@ def soft_neighborhood_density(rows, *, temperature=0.05):
         [Saito et al., 2021](https://arxiv.org/abs/2108.10860), equations 2 and 3.
     """
     rows = read_score_rows("rows", rows, sums_to_one=False, fewest=2)
-    check_number("temperature", temperature, np.nextafter(0.0, 1.0))
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows = rows / np.where(lengths > 0, lengths, 1.0)
+    check_positive("temperature", temperature)
+    rows = unit_rows(rows)
     total = 0.0
     for start in range(0, len(rows), _BLOCK):
         near = rows[start : start + _BLOCK] @ rows.T / temperature
