@@ -52,8 +52,8 @@ def adapt_features(
         target_features: As the source, `(m, width)`, `m >= 20`. Of a tuple of features
             and labels the labels are dropped unread.
         methods: `"auto"`, or a sequence of functions `method(problem, control)` that
-            return a `Candidate`: fitted and shown beside those above, which always
-            run, but not chosen.
+            return a `Candidate`, or None for want of time or use: fitted and shown
+            beside those above, which always run, but not chosen.
         seed: Whole number >= 0, of folds and halvings. Same seed, same result.
         verbose: 0 for silence, 1 or `"auto"` for a line at each step and the verdict.
 
@@ -138,7 +138,8 @@ def _fit(problem, methods, report):
     report("control: source only, its penalty cross-validated")
     control = fit_control(problem)
     recipe = fit_recipe(problem, control, report)
-    extra = [method(problem, control) for method in methods]
+    tried = [method(problem, control) for method in methods]
+    extra = [candidate for candidate in tried if candidate is not None]
     report("judge and gates")
     judge = fit_judge(problem, control)
     decision = decide(
