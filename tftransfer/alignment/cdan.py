@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from tftransfer.alignment.certainty import certainty_weights
 from tftransfer.alignment.dann import DANN
 from tftransfer.alignment.domain_classifier import (
     build_discriminator,
@@ -82,7 +83,7 @@ class CDAN(DANN):
             logs = ops.stop_gradient(logs)
             features = reverse_gradient(ops.cast(domain["features"], "float32"), factor)
             read.append(self._multiply(features, ops.exp(logs)))
-            weights.append(_certainty(logs) if self.entropy else None)
+            weights.append(certainty_weights(logs) if self.entropy else None)
         source, target = read
         return domain_loss(self.discriminators["both"], source, target, weights)
 
@@ -98,9 +99,3 @@ class CDAN(DANN):
     def get_config(self):
         """Return the arguments that rebuild this layer."""
         return {**super().get_config(), "entropy": self.entropy}
-
-
-def _certainty(logs):
-    entropy = -ops.sum(ops.exp(logs) * logs, axis=-1)
-    weights = 1.0 + ops.exp(-entropy)
-    return weights / ops.mean(weights)

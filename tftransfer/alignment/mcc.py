@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from tftransfer.alignment.certainty import certainty_weights
 from tftransfer.alignment.layer import Alignment
 from tftransfer.checks import check_number
 
@@ -41,11 +42,7 @@ def mcc_loss(logits, temperature=2.5):
         logits = ops.cast(logits, "float32")
     logs = ops.log_softmax(logits / temperature, axis=-1)
     probabilities = ops.exp(logs)
-    entropy = -ops.sum(probabilities * logs, axis=-1, keepdims=True)
-    certainty = 1.0 + ops.exp(-entropy)
-    size = ops.cast(ops.shape(logits)[0], logits.dtype)
-    # As in the paper, no gradient goes through the weights of the rows.
-    weights = ops.stop_gradient(size * certainty / ops.sum(certainty))
+    weights = certainty_weights(logs)[:, None]  # as in the paper, without gradient
     confusion = ops.matmul(ops.transpose(probabilities * weights), probabilities)
     tiny = keras.config.epsilon()  # a class that no row resembles
     confusion = confusion / (ops.sum(confusion, axis=1, keepdims=True) + tiny)
