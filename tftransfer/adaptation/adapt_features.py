@@ -1,27 +1,30 @@
 """Adapt a classifier of features to rows without labels, if that helps."""
 
+import dataclasses
 from collections.abc import Sequence
 
-from tftransfer.adaptation.checks import (
-    check_target_rows,
-    check_widths,
-    read_features,
-    read_labels,
-    split_target,
-)
+import numpy as np
+
+from tftransfer.adaptation.asked import read_answers
 from tftransfer.adaptation.domain_figure import project_domains
 from tftransfer.adaptation.estimate import estimate_accuracies
 from tftransfer.adaptation.gates import competence, domain_auc
-from tftransfer.adaptation.guard import decide
-from tftransfer.adaptation.judge import fit_judge
-from tftransfer.adaptation.reduction import find_reduction
+from tftransfer.adaptation.guard import Decision, decide
+from tftransfer.adaptation.judge import Judge, fit_judge
+from tftransfer.adaptation.label_free import label_free_scores
+from tftransfer.adaptation.reading import read_domains
 from tftransfer.adaptation.result import AdaptationResult, FeatureModel
+from tftransfer.adaptation.sources import fit_sources
+from tftransfer.adaptation.strangers import share_of_strangers
 from tftransfer.adaptation.table import make_table
-from tftransfer.adaptation.troubles import describe_troubles
+from tftransfer.adaptation.troubles import describe_shares, describe_target
 from tftransfer.checks import check_choice, check_whole_number
 from tftransfer.methods.candidates import fit_recipe
-from tftransfer.methods.control import fit_control
-from tftransfer.methods.problem import Problem
+from tftransfer.methods.control import Control, fit_control
+from tftransfer.methods.problem import Candidate
+
+COMPARED = ("E10", "adabn", "S.cbst", "D.cbst", "D.mcc", "D.lp", "D.shot")
+GUARDED = "guarded"  # what the guard chose, where that is no candidate as a whole
 
 
 def adapt_features(
@@ -29,6 +32,7 @@ def adapt_features(
     source_labels,
     target_features,
     *,
+    asked_labels=None,
     methods="auto",
     seed=0,
     verbose="auto",
@@ -42,18 +46,30 @@ def adapt_features(
     target's own clusters side with them, single calls where cautious witnesses agree,
     else the control, which is what most published adaptation runs fall below.
 
+    A few labels of target rows decide better than any of this: `result.ask` says which
+    rows to look at, `result.decide`, or `asked_labels` here, what follows from them.
+
+    Several sources are pooled for the control. Each of them alone, and all of them with
+    each domain in its own units, are further candidates: shown, and chosen where asked
+    labels say so.
+
     Features constant on the source are left out. Sparse features, and dense ones wider
     than 4,096, are reduced by truncated SVD of both domains. Both are told in
     `result.notes`.
 
     Args:
-        source_features: Array-like or SciPy sparse `(n, width)` of finite numbers.
-        source_labels: Sequence `(n,)` of at least two classes, any hashable values.
+        source_features: Array-like or SciPy sparse `(n, width)` of finite numbers; or a
+            list of them, one for each source.
+        source_labels: Sequence `(n,)` of at least two classes, any hashable values; or
+            a list of them.
         target_features: As the source, `(m, width)`, `m >= 20`. Of a tuple of features
             and labels the labels are dropped unread.
+        asked_labels: Dict from target row to label, or the path of a filled CSV file:
+            see `AdaptationResult.decide`. The only target labels that are read.
         methods: `"auto"`, or a sequence of functions `method(problem, control)` that
             return a `Candidate`, or None for want of time or use: fitted and shown
-            beside those above, which always run, but not chosen.
+            beside those above, which always run, and chosen only where asked labels
+            say so.
         seed: Whole number >= 0, of folds and halvings. Same seed, same result.
         verbose: 0 for silence, 1 or `"auto"` for a line at each step and the verdict.
 
@@ -65,8 +81,8 @@ def adapt_features(
         ImportError: If scikit-learn, which brings SciPy, is missing.
         TypeError: If features are no numbers or `methods` no functions.
         ValueError: If widths differ, the target has fewer than 20 rows, entries are NaN
-            or infinite, source labels are missing or of one class, or all features are
-            constant.
+            or infinite, source labels are missing or of one class, all features are
+            constant, or asked labels are no classes or of rows that do not exist.
 
     Example:
 
@@ -87,15 +103,46 @@ def adapt_features(
     check_choice("verbose", verbose, [0, 1, "auto"])
     _check_methods(methods)
     report = print if verbose in (1, "auto") else _say_nothing
-    problem, reduction, classes, width, notes = _read(
-        source_features, source_labels, target_features, seed
-    )
-    for note in notes:
+    domains = read_domains(source_features, source_labels, target_features, seed)
+    answers = None
+    if asked_labels is not None:
+        classes, rows = domains.source.classes, len(domains.problem.target)
+        answers = read_answers(asked_labels, classes, rows, domains.data_key)
+    for note in domains.notes:
         report(note)
-    found = _fit(problem, () if isinstance(methods, str) else methods, report)
-    result = _collect(problem, reduction, classes, width, notes, found)
+    found = _fit(domains, () if isinstance(methods, str) else methods, report)
+    result = _collect(domains, found)
+    if answers is not None:
+        result = result.decide(answers)
     report(f"{result.verdict}: {'; '.join(result.reasons)}")
     return result
+
+
+@dataclasses.dataclass(frozen=True)
+class _Found:
+    control: Control
+    recipe: list  # of `Candidate`
+    extra: list  # of `Candidate` that the guard does not know
+    judge: Judge
+    decision: Decision
+    notes: list
+
+    @property
+    def candidates(self):
+        """All but the control, with the guard's choice where it is none of them."""
+        guarded = []
+        if self.choice == GUARDED:
+            made = self.decision
+            guarded = [Candidate(GUARDED, made.probabilities, made.predict)]
+        return [*self.recipe, *guarded, *self.extra]
+
+    @property
+    def choice(self):
+        """Name of what the guard chose."""
+        for each in (self.control, *self.recipe):
+            if each.probabilities is self.decision.probabilities:
+                return each.name
+        return GUARDED
 
 
 def _say_nothing(line):
@@ -113,33 +160,17 @@ def _check_methods(methods):
         )
 
 
-def _read(source_features, source_labels, target_features, seed):
-    """Return problem, reduction, classes, width of the raw features, and notes."""
-    target_features, had_labels = split_target(target_features)
-    source = read_features("source_features", source_features)
-    target = read_features("target_features", target_features)
-    check_widths(source, target)
-    check_target_rows(target)
-    classes, labels = read_labels(source_labels, source.shape[0])
-    if hasattr(source, "tocsr") != hasattr(target, "tocsr"):
-        source, target = (
-            rows.toarray() if hasattr(rows, "tocsr") else rows
-            for rows in (source, target)
-        )
-    reduction, notes = find_reduction(source, target, seed)
-    if had_labels:
-        notes.insert(0, "labels came with the target: dropped unread")
-    problem = Problem(reduction(source), labels, reduction(target), len(classes), seed)
-    return problem, reduction, classes, source.shape[1], notes
-
-
-def _fit(problem, methods, report):
-    """Return control, candidates, judge and decision."""
+def _fit(domains, methods, report):
+    problem, origins = domains.problem, domains.source.origins
     report("control: source only, its penalty cross-validated")
     control = fit_control(problem)
     recipe = fit_recipe(problem, control, report)
     tried = [method(problem, control) for method in methods]
-    extra = [candidate for candidate in tried if candidate is not None]
+    extra, notes = [candidate for candidate in tried if candidate is not None], []
+    if origins.max() > 0:
+        report("each source alone, and each in its own units")
+        alone, notes = fit_sources(problem, control, origins)
+        extra = [*alone, *extra]
     report("judge and gates")
     judge = fit_judge(problem, control)
     decision = decide(
@@ -151,33 +182,51 @@ def _fit(problem, methods, report):
         competence=competence(control, problem.labels),
     )
     candidates = [*recipe.single.values(), *recipe.witnesses[1:], recipe.ensemble]
-    return control, candidates + extra, judge, decision
+    return _Found(control, candidates, extra, judge, decision, notes)
 
 
-def _collect(problem, reduction, classes, width, notes, found):
-    control, candidates, judge, decision = found
-    every = {each.name: each for each in (control, *candidates)}
+def _collect(domains, found):
+    problem, classes = domains.problem, domains.source.classes
+    control, decision, choice = found.control, found.decision, found.choice
+    every = {each.name: each for each in (control, *found.candidates)}
+    every["chosen"] = every[choice]
+    probabilities = {name: each.probabilities for name, each in every.items()}
+    width = domains.source.features.shape[1]
     models = {
-        name: FeatureModel(classes, width, reduction, each.predict)
+        name: FeatureModel(classes, width, domains.reduction, each.predict)
         for name, each in every.items()
     }
-    models["chosen"] = FeatureModel(classes, width, reduction, decision.predict)
-    probabilities = {name: each.probabilities for name, each in every.items()}
-    probabilities["chosen"] = decision.probabilities
-    troubles = describe_troubles(problem.labels, decision.labels, classes)
+    estimates = estimate_accuracies(problem, control, probabilities, decision.verdict)
+    judged = (*COMPARED, GUARDED, *(each.name for each in found.extra))
+    scores = label_free_scores(problem, control, found.candidates)
     return AdaptationResult(
         model=models["chosen"],
         verdict=decision.verdict,
         reasons=decision.reasons,
-        table=make_table(control, candidates, judge, classes),
-        estimated_accuracy=estimate_accuracies(
-            problem, control, probabilities, decision.verdict
-        ),
+        table=make_table(control, found.candidates, found.judge, classes, scores),
+        estimated_accuracy=estimates,
         control=models["control"],
         classes=classes,
         candidates=probabilities,
         models=models,
-        notes=notes + troubles,
+        notes=_describe(domains, found, estimates),
         scores=decision.scores,
         projection=project_domains(problem),
+        choice=choice,
+        compared=tuple(name for name in every if name in judged),
+        source_counts=np.bincount(problem.labels),
+        data_key=domains.data_key,
     )
+
+
+def _describe(domains, found, estimates):
+    """Return what was left out, reduced, or looks odd."""
+    problem, classes = domains.problem, domains.source.classes
+    strangers = share_of_strangers(problem)
+    counts, labels = np.bincount(problem.labels), found.decision.labels
+    return [
+        *domains.notes,
+        *found.notes,
+        *describe_target(len(labels), strangers, estimates["control"], len(classes)),
+        *describe_shares(counts, labels, classes),
+    ]

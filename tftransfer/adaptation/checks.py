@@ -44,14 +44,13 @@ def read_features(name, features):
     return rows
 
 
-def check_widths(source, target):
-    """Raise `ValueError` unless both domains have features of the same width."""
-    if source.shape[1] != target.shape[1]:
+def check_widths(source, other, name="source_features", other_name="target_features"):
+    """Raise `ValueError` unless two domains have features of the same width."""
+    if source.shape[1] != other.shape[1]:
         raise ValueError(
-            "`source_features` and `target_features` must have the same width. "
-            f"Received: source_features.shape={source.shape}, "
-            f"target_features.shape={target.shape}. Compute both with the same "
-            "backbone, vocabulary or columns."
+            f"`{name}` and `{other_name}` must have the same width. "
+            f"Received: {name}.shape={source.shape}, {other_name}.shape={other.shape}. "
+            "Compute both with the same backbone, vocabulary or columns."
         )
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tftransfer.adaptation.asked import ask, decide_by_labels
 from tftransfer.adaptation.checks import read_features
 from tftransfer.adaptation.domain_figure import Projection, draw_domains
+from tftransfer.adaptation.linear_student import fit_linear_student
 from tftransfer.adaptation.oracle import evaluate_candidates
 from tftransfer.adaptation.table import CandidateTable
 
@@ -68,6 +70,14 @@ class AdaptationResult:
         notes: List of str: what was left out, reduced, or looks odd.
         scores: Dict of the figures that decided: `"auc"`, `"competence"`, `"vote"`.
         projection: `Projection` of both domains on two dimensions, for the figure.
+        choice: Name of the candidate that `"chosen"` is.
+        compared: Tuple of names: the candidates that asked labels decide between.
+        source_counts: Whole numbers `(num_classes,)`: source rows of each class.
+        data_key: `str` that tells these target rows from others.
+        asked: Dict from target row to label: all labels that were given.
+        labels_needed: Estimate of how many labels more would settle it; 0 where they
+            do, `None` before any was given.
+        before: `AdaptationResult` without labels that this one came from, or `None`.
     """
 
     model: FeatureModel
@@ -82,6 +92,13 @@ class AdaptationResult:
     notes: list
     scores: dict
     projection: Projection
+    choice: str
+    compared: tuple
+    source_counts: np.ndarray
+    data_key: str
+    asked: dict = dataclasses.field(default_factory=dict)
+    labels_needed: int | None = None
+    before: "AdaptationResult | None" = None
 
     @property
     def labels(self):
@@ -116,10 +133,109 @@ class AdaptationResult:
             return self.candidates["chosen"]
         return self.model.predict_proba(rows)
 
+    def ask(
+        self,
+        count=20,
+        output="to_label.csv",
+        *,
+        inputs=None,
+        already=(),
+        seed=0,
+        overwrite=False,
+    ):
+        """Ask for the labels of a few target rows, those that tell candidates apart.
+
+        Draws rows uniformly where at least one candidate differs from the control, and
+        writes a CSV file with room for their labels and, beside it, an HTML page that
+        fills it in any browser. Where nobody differs there is nothing to ask: that is
+        said, and nothing is written.
+
+        Args:
+            count: Number of rows wanted.
+            output: Path of the CSV file, or `None` to write nothing.
+            inputs: What the target rows are, in their order, to be shown: images as an
+                array, texts, paths of image files, dictionaries, or a batched
+                `tf.data.Dataset`; without them the page shows each row's number and
+                what each candidate calls it.
+            already: Rows not to be drawn, beside those of `asked`.
+            seed: Whole number >= 0. Same seed, same rows.
+            overwrite: Whether files there may be replaced.
+
+        Returns:
+            `Question`, whose `rows` are in the order drawn: hand labels on in it.
+
+        Raises:
+            TypeError: If a number has the wrong type, or `inputs` cannot be shown.
+            ValueError: If `count` is below 1, a row does not exist, a file exists
+                already, or `inputs` are not the target rows.
+        """
+        return ask(
+            self,
+            count,
+            output,
+            inputs=inputs,
+            already=already,
+            seed=seed,
+            overwrite=overwrite,
+        )
+
+    def decide(self, labels, *, rows=None):
+        """Decide anew by a few labels of target rows, the only ones ever read.
+
+        The candidate is taken that the labels prove, by betting on each as they come:
+        see `tftransfer.asking.deciding.decide`. Where they prove none, it is what was
+        chosen without them unless they speak against it, and the control where that
+        was kept because no shift was found or the source model is too poor.
+
+        The rows asked get their given labels. Nothing is trained on them: MEASURED
+
+        Args:
+            labels: Dictionary from row to label, in the order of `ask`; or the path of
+                the CSV file that `ask` wrote, filled. Labels given before count on.
+            rows: Of a file: rows that were asked, in the order drawn, where the file
+                may have been sorted by something else.
+
+        Returns:
+            `AdaptationResult`, with wins and losses in `table`, and `labels_needed`.
+
+        Raises:
+            TypeError: If `labels` is neither.
+            ValueError: If a row does not exist, a label is no class of the source, or
+                the file was edited in what is not a label.
+        """
+        return decide_by_labels(self, labels, rows)
+
+    def linear_layer(self, rows):
+        """Return one linear layer that says what `model` says, for export elsewhere.
+
+        Read off exactly where the model is linear, as the control is, else distilled
+        on the target rows.
+
+        Args:
+            rows: The target rows, dense, `(m, width)`.
+
+        Returns:
+            Kernel `(width, num_classes)`, bias `(num_classes,)`, and the share of rows
+            whose class is that of the candidate chosen: what the distilling costs.
+
+        Raises:
+            ValueError: If the rows are sparse.
+        """
+        rows = read_features("rows", rows)
+        if hasattr(rows, "tocsr"):
+            raise ValueError(
+                "`rows` must be dense. Received: a sparse matrix of shape "
+                f"{rows.shape}. Pickle `model`, which takes sparse rows."
+            )
+        found = self.candidates[self.choice]
+        return fit_linear_student(self.model.predict_proba, rows, found)
+
     def evaluate(self, labels):
         """Return accuracies of all candidates, for those who have the labels.
 
         An oracle: nothing in this result changes, and nothing here was chosen by it.
+        Rows asked count as they were answered in `"chosen"`, and as they were called
+        in the candidate of that name.
 
         Args:
             labels: Labels `(m,)` of the target rows, in their order.
@@ -152,5 +268,7 @@ class AdaptationResult:
         lines = [f"{self.verdict}: {'; '.join(self.reasons)}"]
         for name, estimate in self.estimated_accuracy.items():
             lines.append(f"estimated target accuracy, {name}: {estimate}")
+        if self.labels_needed is not None:
+            lines.append(f"labels given: {len(self.asked)}")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join([*lines, "", str(self.table)])

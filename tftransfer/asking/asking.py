@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -17,11 +18,24 @@ class Question:
             they were drawn; hand the labels on in this order.
         num_disagreeing: Rows in which at least one candidate differs from the control.
         num_left: Those of them that had not been asked before this question.
+        csv: `pathlib.Path` of the file to be filled, where one was written.
+        page: `pathlib.Path` of the page to fill it with, where one was written.
     """
 
     rows: np.ndarray
     num_disagreeing: int
     num_left: int
+    csv: Path | None = None
+    page: Path | None = None
+
+    def __str__(self):
+        if not self.num_disagreeing:
+            return "nothing to ask: in no row does a candidate differ from the control"
+        where = f"{self.num_disagreeing} rows in which a candidate differs from the"
+        if not len(self.rows):
+            return f"nothing to ask: all {where} control have been asked"
+        written = f": written to {self.csv} and {self.page}" if self.csv else ""
+        return f"{len(self.rows)} of the {where} control{written}"
 
 
 def choose_rows(

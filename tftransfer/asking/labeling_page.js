@@ -187,10 +187,10 @@ function download() {
   const lines = rows.map((row, place) => [row.id, labels[place], ...row.cells]);
   const text = [data.columns, ...lines].map((line) => line.map(quote).join(",") + "\r\n").join("");
   const file = new Blob(["\ufeff" + text], { type: "text/csv" });
-  const link = make("a", { href: URL.createObjectURL(file), download: "to_label.csv" });
+  const link = make("a", { href: URL.createObjectURL(file), download: data.file });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  say("to_label.csv is downloaded.");
+  say(`${data.file} is downloaded.`);
 }
 
 function press(event) {

@@ -36,6 +36,7 @@ def write_labeling_files(
     candidate=None,
     title="Label these rows",
     data_key="",
+    name="to_label",
     overwrite=False,
 ):
     """Write `to_label.csv` and, beside it, the page `to_label.html` to fill it with.
@@ -60,6 +61,7 @@ def write_labeling_files(
         title: Heading of the page.
         data_key: `str` that tells these target data from others; it is needed again
             for reading.
+        name: Of both files, without what is behind the dot.
         overwrite: Whether files of these names may be replaced.
 
     Returns:
@@ -83,7 +85,7 @@ def write_labeling_files(
     """
     rows, classes, previews = list(rows), list(classes), list(previews)
     _check_lists(rows, classes, previews)
-    paths = [Path(folder, name) for name in ("to_label.csv", "to_label.html")]
+    paths = [Path(folder, f"{name}.{kind}") for kind in ("csv", "html")]
     for path in paths:
         check_may_write(path, overwrite)
     ids = [make_row_id(row, classes, data_key) for row in rows]
@@ -101,7 +103,8 @@ def write_labeling_files(
         for item, row_id, row, rest in zip(items, ids, rows, cells, strict=True)
     ]
     with replace_when_whole(paths[1], overwrite) as partial:
-        partial.write_text(_build_page(title, classes, entries), encoding="utf-8")
+        page = _build_page(title, classes, entries, paths[0].name)
+        partial.write_text(page, encoding="utf-8")
     with replace_when_whole(paths[0], overwrite) as partial:
         write_table(partial, ids, cells)
     return tuple(paths)
@@ -211,7 +214,7 @@ def _embed(image):
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def _build_page(title, classes, entries):
+def _build_page(title, classes, entries, file):
     """Fill the page; whatever comes from data is text in it, never markup or script."""
     files = resources.files("tftransfer.asking")
     page, style, script = (
@@ -222,6 +225,7 @@ def _build_page(title, classes, entries):
     data = {
         "classes": [str(name) for name in classes],
         "columns": COLUMNS,
+        "file": file,
         "rows": entries,
         "store": f"to_label {hashlib.sha256(ids.encode()).hexdigest()[:16]}",
     }
@@ -232,6 +236,7 @@ def _build_page(title, classes, entries):
     parts = {
         "policy": html.escape(policy, quote=False),
         "title": html.escape(title),
+        "file": html.escape(file),
         "style": style,
         "script": script,
         "data": json.dumps(data).replace("<", "\\u003c"),
