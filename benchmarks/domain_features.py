@@ -171,8 +171,7 @@ class Pools:
         rows = np.random.default_rng(0).permutation(len(labels))[:REVIEWS]
         texts = np.array([text.decode() for text in texts[rows]], object)
         found = {"imdb": (texts, labels[rows])}
-        order = np.argsort([len(text.split()) for text in texts], kind="stable")
-        for name, half in zip(("short", "long"), np.array_split(order, 2), strict=True):
+        for name, half in split_by_length(texts).items():
             found[name] = texts[half], labels[rows][half]
         with lzma.open(self.shared / "product_reviews.csv.xz") as stream:
             table = list(csv.DictReader(io.TextIOWrapper(stream, "utf-8")))
@@ -191,12 +190,21 @@ class Pools:
                 "text:minilm_l6", sequence_length=TOKENS, truncate="head+tail"
             )
             found = {}
-            for name, (texts, _) in self.reviews.items():
-                dataset = tf.data.Dataset.from_tensor_slices(list(texts)).batch(32)
+            for name in ("imdb", "books", "kitchen"):
+                texts = list(self.reviews[name][0])
+                dataset = tf.data.Dataset.from_tensor_slices(texts).batch(32)
                 found[name] = self.run(backbone, dataset)
+            for name, half in split_by_length(self.reviews["imdb"][0]).items():
+                found[name] = found["imdb"][half]
             return found
 
         return self.kept("sentences", compute)
+
+
+def split_by_length(texts):
+    """Return the rows of the shorter and of the longer half."""
+    order = np.argsort([len(text.split()) for text in texts], kind="stable")
+    return dict(zip(("short", "long"), np.array_split(order, 2), strict=True))
 
 
 def fit_lenet(images, labels, name, seed):
