@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 import tftransfer as tft
+from tftransfer.adaptation import end_to_end
 from tftransfer.adaptation.linear_student import fit_linear_student
 
 
@@ -81,6 +82,107 @@ def test_refusals(domains, source, message):
         tft.adapt_domain(
             build_body(), source(domains[0], domains[2]), domains[1], verbose=0
         )
+
+
+@pytest.fixture
+def few_steps(monkeypatch):
+    monkeypatch.setattr(end_to_end, "STEPS", 24)
+    monkeypatch.setattr(end_to_end, "LEAST_STEPS", 8)
+
+
+def test_a_budget_adds_networks_that_labels_can_choose(domains, few_steps, tmp_path):
+    source, target, labels = domains
+    moved = (target + [3.0, 0.0, 0.0, 0.0]).astype("float32")
+    body = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(8, activation="tanh", name="block1"),
+            keras.layers.Activation("linear", name="features"),
+        ]
+    )
+    found = tft.adapt_domain(body, (source, labels), moved, time_budget=1000, verbose=0)
+    assert list(found.networks) == ["E.mcc", "E.cdan"]
+    assert {"E.mcc", "E.cdan"} <= {row["name"] for row in found.table}
+    assert any(note.startswith("E.mcc, end to end") for note in found.notes)
+    question = found.ask(3, tmp_path / "to_label.csv")
+    assert question.page.is_file() and len(question.rows) == 3
+    # Labels that only the network can be right about.
+    calls = {name: x.argmax(axis=1) for name, x in found.features.candidates.items()}
+    others = [x for name, x in calls.items() if not name.startswith("E.")]
+    rows = np.flatnonzero(np.all(calls["E.mcc"] != others, axis=0))[:40]
+    if len(rows) >= 15:
+        decided = found.decide({int(row): int(calls["E.mcc"][row]) for row in rows})
+        assert decided.choice in found.networks and decided.verdict == "adapted"
+        assert decided.model is found.networks[decided.choice]
+        assert decided.agreement == 1.0
+
+
+def test_labels_that_speak_for_a_candidate_make_its_model(domains):
+    source, target, labels = domains
+    moved = (target + [3.0, 0.0, 0.0, 0.0]).astype("float32")
+    found = tft.adapt_domain(build_body(), (source, labels), moved, verbose=0)
+    assert found.networks == {}
+    rows = found.ask(30, None).rows
+    decided = found.decide({int(row): int(labels[row]) for row in rows})
+    called = decided.model.predict(moved, verbose=0).argmax(axis=1)
+    chosen = decided.features.candidates[decided.choice].argmax(axis=1)
+    assert np.mean(called == chosen) == decided.agreement > 0.9
+    assert found.model.get_weights()[-2].shape == decided.model.get_weights()[-2].shape
+
+
+def test_without_time_no_network_is_trained(domains, capsys):
+    source, target, labels = domains
+    found = tft.adapt_domain(
+        build_body(), (source, labels), target, time_budget=1e-9, verbose=0
+    )
+    assert found.networks == {}
+    assert any("not tried for lack of time" in note for note in found.notes)
+
+
+def test_images_that_cannot_be_paired_are_told(rng):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.GlobalAveragePooling2D(name="features")(inputs)
+    source, target = (rng.normal(size=(60, k, k, 3)).astype("float32") for k in (4, 6))
+    found = tft.adapt_domain(
+        keras.Model(inputs, x),
+        (source, np.arange(60) % 2),
+        target,
+        time_budget=1000,
+        verbose=0,
+    )
+    assert found.networks == {}
+    (note,) = (note for note in found.notes if "no end-to-end candidates" in note)
+    assert "`source` and `target` must hold inputs of one shape" in note
+
+
+@pytest.mark.parametrize(
+    ("budget", "error", "message"),
+    [
+        (0, ValueError, "above 0 seconds. Received: time_budget=0"),
+        (-1.0, ValueError, "Received: time_budget=-1.0. It is in seconds"),
+        ("1h", TypeError, "Received: time_budget='1h'"),
+    ],
+)
+def test_budgets_are_seconds_above_zero(domains, budget, error, message):
+    source, target, labels = domains
+    with pytest.raises(error, match=message):
+        tft.adapt_domain(
+            build_body(), (source, labels), target, time_budget=budget, verbose=0
+        )
+
+
+def test_methods_that_are_none_are_refused_with_a_budget_too(domains):
+    source, target, labels = domains
+    for methods, message in (("all", "'all'"), (3, "methods=3")):
+        with pytest.raises((TypeError, ValueError), match=message):
+            tft.adapt_domain(
+                build_body(),
+                (source, labels),
+                target,
+                methods=methods,
+                time_budget=100,
+                verbose=0,
+            )
 
 
 def test_a_student_of_something_linear_is_exact(rng):

@@ -1,86 +1,68 @@
 """Adapt a backbone with a new head to a domain without labels, if that helps."""
 
 import dataclasses
+import functools
 
-import keras
 import numpy as np
 
 from tftransfer.adaptation.adapt_features import adapt_features
+from tftransfer.adaptation.domain_batches import CannotTrain, DomainBatches
+from tftransfer.adaptation.domain_models import set_head
+from tftransfer.adaptation.domain_result import DomainAdaptation
+from tftransfer.adaptation.end_to_end import EndToEnd
 from tftransfer.adaptation.linear_student import fit_linear_student
-from tftransfer.adaptation.result import AdaptationResult
+from tftransfer.adaptation.network_choice import choose_network
+from tftransfer.adaptation.pacing import Clock
 from tftransfer.backbones.catalog import load_backbone
+from tftransfer.checks import check_number
 from tftransfer.data.unlabeled import UnlabeledDomain
 from tftransfer.features.extract_features import extract_features
 from tftransfer.models import build_transfer_model
 
 
-@dataclasses.dataclass(frozen=True)
-class DomainAdaptation:
-    """Whether to adapt, and a Keras model that does what was decided.
-
-    Attributes:
-        model: Compiled `keras.Model`, raw input to logits, its backbone frozen: train,
-            evaluate and export it like any other.
-        features: `AdaptationResult` on the backbone's features: candidates, table,
-            figure.
-        agreement: Share of the target rows that `model` calls as the candidates chosen
-            do together; 1 where the choice is linear itself.
-    """
-
-    model: keras.Model
-    features: AdaptationResult
-    agreement: float
-
-    @property
-    def verdict(self):
-        """`"adapted"`, `"adapted in part"` or `"kept source-only"`."""
-        return self.features.verdict
-
-    @property
-    def reasons(self):
-        """List of str, in plain words and with the figures."""
-        return self.features.reasons
-
-    @property
-    def table(self):
-        """`CandidateTable`: every candidate with every score."""
-        return self.features.table
-
-    @property
-    def estimated_accuracy(self):
-        """Dict with `Estimate` for `"control"` and `"chosen"`."""
-        return self.features.estimated_accuracy
-
-    def evaluate(self, labels):
-        """Return accuracies of all candidates, for those who have the labels.
-
-        An oracle: see `AdaptationResult.evaluate`.
-        """
-        return self.features.evaluate(labels)
-
-    def __str__(self):
-        return f"{self.features}\nmodel agrees on {self.agreement:.1%} of the target"
-
-
 def adapt_domain(
-    backbone, source, target, *, methods="auto", engine="auto", seed=0, verbose="auto"
+    backbone,
+    source,
+    target,
+    *,
+    methods="auto",
+    engine="auto",
+    time_budget=None,
+    trainable_depth=None,
+    seed=0,
+    verbose="auto",
 ):
     """Adapt to images or texts without labels where that helps, else stay put.
 
-    The backbone stays frozen. Its features of both domains are computed once, in the
-    fastest engine, and stored; `adapt_features` decides on them, without a single
-    target label. What it chose becomes the head of an ordinary Keras model: read off
-    exactly where it is linear, else distilled into a linear layer on the target rows,
-    and `agreement` tells what that costs.
+    The backbone's features of both domains are computed once, in the fastest engine,
+    and stored; `adapt_features` decides on them, without a single target label. What
+    it chose becomes the head of an ordinary Keras model: read off exactly where it is
+    linear, else distilled into a linear layer on the target rows, and `agreement`
+    tells what that costs.
+
+    With a time budget, copies of the backbone are then trained on both domains as far
+    as it reaches, each starting from the control: BatchNormalization statistics of each
+    domain (`E.adabn`), minimum class confusion (`E.mcc`), and that with a conditional
+    domain discriminator (`E.cdan`). They are judged as all others, without labels, and
+    one is chosen only where the gates are open, the judge sides with it against the
+    control and against what was chosen on features, it shows no sign of collapse, and
+    it knows the source. `ask` and `decide` can choose it too. What was not tried for
+    lack of time is told in `notes`.
 
     Args:
-        backbone: What `load_backbone` takes or returns.
+        backbone: What `load_backbone` takes or returns. It is not trained; copies are.
         source: Batched `tf.data.Dataset` of `(inputs, labels)`, or a tuple of arrays;
             labels are whole numbers from 0.
         target: The same without labels; labels that come along are dropped unread, with
             a line.
         methods: As of `adapt_features`.
         engine: As of `extract_features`.
+        time_budget: Seconds for everything, above 0; `None` trains no network. Features
+            and the candidates on them are computed in any case; no more than that is
+            begun where the rest would take longer. Which networks are trained, and for
+            how many steps, depends on the machine where the budget is short.
+        trainable_depth: How much of the copies learns, see `set_trainable_depth`;
+            `None` for half of the parameters, or all where the network has no blocks.
         seed: Whole number >= 0.
         verbose: 0 for silence, 1 or `"auto"` for progress and the verdict.
 
@@ -88,7 +70,8 @@ def adapt_domain(
         `DomainAdaptation`.
 
     Raises:
-        ValueError: If the source has no labels, or as `adapt_features`.
+        ValueError: If the source has no labels, the budget is not above 0, or as
+            `adapt_features`.
         TypeError: If an argument has the wrong type.
 
     Example:
@@ -103,22 +86,83 @@ def adapt_domain(
     >>> found.model.predict(source[:2] + 1.5, verbose=0).argmax(axis=1).tolist()
     [0, 1]
     """
+    clock = _start(time_budget)
+    report = print if verbose in (1, "auto") else _say_nothing
     target = UnlabeledDomain(target)
     backbone = load_backbone(backbone)
     options = {"engine": engine, "verbose": verbose}
     rows, labels = extract_features(backbone, source, **options)
     labels = _read_labels(labels)
     own = np.asarray(extract_features(backbone, target.data, **options).features)
+    rows = np.asarray(rows)
+    trials, notes = None, []
+    if clock is not None:
+        trials, notes = _start_trials(
+            backbone,
+            source,
+            target,
+            (rows, own),
+            labels,
+            clock,
+            trainable_depth=trainable_depth,
+            seed=seed,
+            report=report,
+        )
     result = adapt_features(
-        np.asarray(rows), labels, own, methods=methods, seed=seed, verbose=verbose
+        rows,
+        labels,
+        own,
+        methods=_join(methods, trials),
+        seed=seed,
+        verbose=verbose,
     )
-    num_classes = int(labels.max()) + 1
-    model = build_transfer_model(backbone, num_classes=num_classes, seed=seed)
-    kernel, bias, agreement = fit_linear_student(
-        result.model.predict_proba, own, result.predict_proba()
+    if notes:
+        result = dataclasses.replace(result, notes=[*result.notes, *notes])
+    if trials is not None:
+        result = choose_network(result, trials)
+        if result.choice in trials.models:
+            report(f"{result.verdict}: {result.reasons[0]}")
+    networks = {} if trials is None else trials.models
+    assemble = functools.partial(
+        _assemble, backbone, int(labels.max()) + 1, networks, own, target.data, seed
     )
-    _set_head(model, kernel, bias, result.classes.astype(int), num_classes)
-    return DomainAdaptation(model, result, agreement)
+    return assemble(result)
+
+
+def _say_nothing(line):
+    """Take a line and drop it."""
+
+
+def _start(time_budget):
+    if time_budget is None:
+        return None
+    check_number("time_budget", time_budget, 0, advice="It is in seconds.")
+    if time_budget == 0:
+        raise ValueError(
+            "`time_budget` must be above 0 seconds. Received: time_budget=0. Leave it "
+            "out to train no network."
+        )
+    return Clock(time_budget)
+
+
+def _start_trials(backbone, source, target, features, labels, clock, **options):
+    """Return `EndToEnd`, or None where nothing can be trained, and notes."""
+    try:
+        num_rows = tuple(map(len, features))
+        domains = DomainBatches(source, target, num_rows, options["seed"])
+    except CannotTrain as reason:
+        return None, [f"no end-to-end candidates: {reason}"]
+    trials = EndToEnd(backbone, domains, features, labels, clock, **options)
+    return trials, []
+
+
+def _join(methods, trials):
+    """Add what trains networks to methods that are what they should be."""
+    if trials is None or not isinstance(methods, (str, list, tuple)):
+        return methods
+    if isinstance(methods, str):
+        return trials.methods if methods == "auto" else methods
+    return [*methods, *trials.methods]
 
 
 def _read_labels(labels):
@@ -137,9 +181,20 @@ def _read_labels(labels):
     return labels
 
 
-def _set_head(model, kernel, bias, classes, num_classes):
-    """Put the layer into the head; classes that the source lacks are never called."""
-    least = bias.min() - 1e3
-    whole = np.zeros((len(kernel), num_classes)), np.full(num_classes, least)
-    whole[0][:, classes], whole[1][classes] = kernel, bias
-    model.layers[-1].set_weights([part.astype("float32") for part in whole])
+def _assemble(backbone, num_classes, networks, rows, target, seed, result):
+    """Return `DomainAdaptation` with the model of what a result chose."""
+    again = functools.partial(
+        _assemble, backbone, num_classes, networks, rows, target, seed
+    )
+    if result.choice in networks:
+        model, agreement = networks[result.choice], 1.0
+    else:
+        model = build_transfer_model(backbone, num_classes=num_classes, seed=seed)
+        kernel, bias, agreement = fit_linear_student(
+            result.model.predict_proba,
+            rows,
+            # Of asked rows what the model says, not what was answered.
+            result.candidates[result.choice],
+        )
+        set_head(model, kernel, bias, result.classes.astype(int))
+    return DomainAdaptation(model, result, agreement, networks, target, again)

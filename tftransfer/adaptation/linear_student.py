@@ -44,7 +44,7 @@ def fit_linear_student(predict_proba, rows, probabilities):
     kernel, bias = _read_off(predict_proba, rows)
     found = softmax(rows @ kernel + bias)
     if not np.abs(found - probabilities).max() < EXACT:
-        kernel, bias = _distill(rows, probabilities)
+        kernel, bias = distill(rows, probabilities)
         found = softmax(rows @ kernel + bias)
     agreement = np.mean(found.argmax(axis=1) == probabilities.argmax(axis=1))
     return kernel, bias, float(agreement)
@@ -61,7 +61,13 @@ def _read_off(predict_proba, rows):
     return kernel, logs[0] - mean @ kernel
 
 
-def _distill(rows, probabilities):
+def distill(rows, probabilities):
+    """Return kernel and bias of a softmax layer that learned probabilities of rows.
+
+    Args:
+        rows: Float array `(m, width)`.
+        probabilities: Float array `(m, num_classes)`.
+    """
     scaling = scaling_of(rows)
     student = fit_softmax_regression(scaling(rows), probabilities, PENALTY)
     kernel = student.weights / scaling.spread[:, None]
