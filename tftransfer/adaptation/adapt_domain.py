@@ -92,41 +92,24 @@ def adapt_domain(
     backbone = load_backbone(backbone)
     options = {"engine": engine, "verbose": verbose}
     rows, labels = extract_features(backbone, source, **options)
-    labels = _read_labels(labels)
     own = np.asarray(extract_features(backbone, target.data, **options).features)
-    rows = np.asarray(rows)
-    trials, notes = None, []
-    if clock is not None:
-        trials, notes = _start_trials(
-            backbone,
-            source,
-            target,
-            (rows, own),
-            labels,
-            clock,
-            trainable_depth=trainable_depth,
-            seed=seed,
-            report=report,
-        )
+    rows, labels = np.asarray(rows), _read_labels(labels)
+    options = {"trainable_depth": trainable_depth, "seed": seed, "report": report}
+    trials, notes = _start_trials(
+        backbone, source, target, (rows, own), labels, clock, **options
+    )
+    methods = _join(methods, trials)
     result = adapt_features(
-        rows,
-        labels,
-        own,
-        methods=_join(methods, trials),
-        seed=seed,
-        verbose=verbose,
+        rows, labels, own, methods=methods, seed=seed, verbose=verbose
     )
-    if notes:
-        result = dataclasses.replace(result, notes=[*result.notes, *notes])
+    result = dataclasses.replace(result, notes=[*result.notes, *notes])
+    networks = {}
     if trials is not None:
-        result = choose_network(result, trials)
-        if result.choice in trials.models:
-            report(f"{result.verdict}: {result.reasons[0]}")
-    networks = {} if trials is None else trials.models
-    assemble = functools.partial(
-        _assemble, backbone, int(labels.max()) + 1, networks, own, target.data, seed
-    )
-    return assemble(result)
+        result, networks = choose_network(result, trials), trials.models
+    if result.choice in networks:
+        report(f"{result.verdict}: {result.reasons[0]}")
+    settings = backbone, int(labels.max()) + 1, networks, own, target.data, seed
+    return _assemble(*settings, result)
 
 
 def _say_nothing(line):
@@ -147,6 +130,8 @@ def _start(time_budget):
 
 def _start_trials(backbone, source, target, features, labels, clock, **options):
     """Return `EndToEnd`, or None where nothing can be trained, and notes."""
+    if clock is None:
+        return None, []
     try:
         num_rows = tuple(map(len, features))
         domains = DomainBatches(source, target, num_rows, options["seed"])

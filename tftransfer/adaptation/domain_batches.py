@@ -85,7 +85,7 @@ def _has_labels(data):
 def _as_dataset(data):
     first = data[0] if isinstance(data, tuple) else data
     if hasattr(first, "tocsr"):
-        raise TypeError("sparse rows have no network to train")
+        raise CannotTrain("sparse rows are not what a network is trained on")
     if not isinstance(data, tf.data.Dataset):
         parts = data[:2] if isinstance(data, tuple) else data
         data = tf.data.Dataset.from_tensor_slices(parts).batch(BATCH_SIZE)
