@@ -10,6 +10,7 @@ from tftransfer.adaptation.checks import read_features
 from tftransfer.adaptation.domain_figure import Projection, draw_domains
 from tftransfer.adaptation.linear_student import fit_linear_student
 from tftransfer.adaptation.oracle import evaluate_candidates
+from tftransfer.adaptation.summary import summarize
 from tftransfer.adaptation.table import CandidateTable
 
 
@@ -229,6 +230,10 @@ class AdaptationResult:
             )
         found = self.candidates[self.choice]
         return fit_linear_student(self.model.predict_proba, rows, found)
+
+    def to_dict(self):
+        """Return what this says as plain JSON values, without arrays and models."""
+        return summarize(self)
 
     def evaluate(self, labels):
         """Return accuracies of all candidates, for those who have the labels.

@@ -20,7 +20,6 @@ _TITLES = {
 _SHOWN = ("name", "changed", "confidence", "entropy", "vote", "warning")
 _SHOWN_WITH_LABELS = (
     *("name", "changed", "vote", "asked", "wins", "losses", "gain", "low", "high"),
-    "warning",
 )
 _IN_POINTS = ("gain", "low", "high")
 

@@ -16,6 +16,15 @@ _TABLE = re.compile(r".*\.(csv|tsv|jsonl)(\.(gz|xz|bz2))?", re.IGNORECASE)
 def add_data_arguments(parser):
     """Add the data and how to read it to the parser of a command."""
     parser.add_argument("data", metavar="DATA", help=SOURCES)
+    group = add_reading_arguments(parser)
+    group.add_argument(
+        "--splits",
+        help='TFDS splits, such as "train[:90%%],train[90%%:],test"',
+    )
+
+
+def add_reading_arguments(parser):
+    """Add how data are read to the parser of a command, and return the group."""
     group = parser.add_argument_group("data")
     group.add_argument(
         "--image-size",
@@ -25,10 +34,6 @@ def add_data_arguments(parser):
         help="height and width, or one number for a square (default: the model's)",
     )
     group.add_argument("--batch-size", type=int, default=32, metavar="N")
-    group.add_argument(
-        "--splits",
-        help='TFDS splits, such as "train[:90%%],train[90%%:],test"',
-    )
     group.add_argument("--data-dir", help="where prepared TFDS datasets lie")
     group.add_argument("--image-column", default="image", help="of a CSV file")
     group.add_argument(
@@ -46,6 +51,12 @@ def add_data_arguments(parser):
         "stopping",
     )
     group.add_argument("--seed", type=int, default=0, metavar="N")
+    return group
+
+
+def is_table(path):
+    """Whether a word names a table, by its ending."""
+    return _TABLE.fullmatch(pathlib.Path(path).name) is not None
 
 
 def load_datasets(
@@ -84,7 +95,7 @@ def load_datasets(
         **options,
     }
     on_corrupt = "skip" if arguments.skip_corrupt else "error"
-    if _TABLE.fullmatch(path.name):
+    if is_table(path):
         columns = default_columns or ["label"]
         return _load_table(
             arguments, columns, task=task, on_corrupt=on_corrupt, **common

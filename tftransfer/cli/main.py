@@ -7,12 +7,22 @@ import sys
 import traceback
 
 from tftransfer._version import __version__
-from tftransfer.cli import backbones, cache, demo, evaluate, export, predict, train
+from tftransfer.cli import (
+    adapt,
+    backbones,
+    cache,
+    demo,
+    evaluate,
+    export,
+    predict,
+    train,
+)
 from tftransfer.cli.quiet import start_tensorflow
 
 _COMMANDS = {
     "demo": demo,
     "train": train,
+    "adapt": adapt,
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
@@ -32,6 +42,7 @@ _EXAMPLES = """\
 examples:
   tftransfer demo
   tftransfer train photos/ --output saved_models/photos
+  tftransfer adapt photos/ new_photos/ --output saved_models/new --ask 20
   tftransfer predict saved_models/photos new/*.jpg
   tftransfer backbones --local
 

@@ -1,7 +1,8 @@
 """Train a model on your data: a new head first, then more of the backbone if asked."""
 
 import tftransfer as tft
-from tftransfer.cli.datasets import add_data_arguments, load_datasets, read_image_size
+from tftransfer.cli.datasets import add_data_arguments, load_datasets
+from tftransfer.cli.networks import add_backbone_arguments, load_backbone
 from tftransfer.cli.results import write_results
 
 HELP = "train, evaluate and export a model on your data"
@@ -14,7 +15,6 @@ examples:
       --backbone keras:ResNet50 --weights resnet50_notop.h5 --output saved_models/cells
   tftransfer train reviews.csv --text-column review --output saved_models/reviews
 """
-_FOR_IMAGES, _FOR_TEXTS = "pip:efficientnet_lite0", "text:minilm_l6"
 _DEFAULT_SPLITS = ["train[:90%]", "train[90%:]", "test"]
 
 
@@ -23,13 +23,7 @@ def add_arguments(parser):
     add_data_arguments(parser)
     parser.add_argument("--output", required=True, help="folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
-    group = parser.add_argument_group("model")
-    group.add_argument(
-        "--backbone",
-        metavar="HANDLE",
-        help=f"default: {_FOR_IMAGES}, with --text-column {_FOR_TEXTS}",
-    )
-    group.add_argument("--weights", default="imagenet", help="imagenet, none or a file")
+    group = add_backbone_arguments(parser)
     group.add_argument(
         "--head", default="linear", choices=["linear", "mlp", "conv_transpose"]
     )
@@ -61,7 +55,7 @@ def run(arguments):
     """Run the command."""
     tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
     stages = _read_stages(arguments)
-    backbone = _load_backbone(arguments)
+    backbone = load_backbone(arguments)
     train, validation, test = _load_data(arguments, backbone.image_size)
     if train.element_spec[0].dtype.name == "string":
         train = tft.batch_by_length(train, arguments.batch_size, seed=arguments.seed)
@@ -102,15 +96,6 @@ def _say_what_is_next(output, about):
     print(f"Written to {output}; in a fresh process its answers differ from")
     print(f"the live model's by at most {difference:.1e}. Next:")
     print(f"  tftransfer predict {output} {rows} ...")
-
-
-def _load_backbone(arguments):
-    if arguments.backbone is None:
-        arguments.backbone = _FOR_TEXTS if arguments.text_column else _FOR_IMAGES
-    weights = None if arguments.weights == "none" else arguments.weights
-    return tft.load_backbone(
-        arguments.backbone, weights=weights, image_size=read_image_size(arguments)
-    )
 
 
 def _load_data(arguments, image_size):
