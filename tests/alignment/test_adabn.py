@@ -1,3 +1,8 @@
+import importlib.util
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -139,3 +144,32 @@ def test_models_without_batch_normalization_are_refused(images):
         adapt_batch_norm(model, np.zeros((4, 3)))
     with pytest.raises(TypeError, match="Received: model of type str"):
         adapt_batch_norm("plain", np.zeros((4, 3)))
+
+
+# Keras' backend is chosen once for a process, hence another one.
+SCRIPT = """
+import keras
+import numpy as np
+
+from tftransfer.alignment.adabn import adapt_batch_norm
+
+norm = keras.layers.BatchNormalization()
+model = keras.Sequential([keras.Input((1,)), norm])
+adapt_batch_norm(model, np.array([[0.0], [2.0], [10.0]]), batch_size=2)
+print(keras.backend.backend(), float(norm.moving_mean[0]), norm.moving_variance[0])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs the package jax")
+def test_values_under_the_jax_backend():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    backend, mean, variance = done.stdout.split()
+    assert (backend, float(mean)) == ("jax", 4.0)
+    assert float(variance) == pytest.approx((16 + 4 + 36) / 3)
