@@ -50,6 +50,17 @@ def test_no_disagreement_gives_no_rows():
     assert len(question.rows) == 0 and question.num_disagreeing == 0
 
 
+def test_a_question_says_what_was_asked_or_why_nothing_was():
+    question = choose_rows(CONTROL, CANDIDATES, 30)
+    assert str(question) == (
+        "30 of the 55 rows in which a candidate differs from the control"
+    )
+    every = choose_rows(CONTROL, CANDIDATES, 30, already=sorted(DIFFER))
+    assert str(every).startswith("nothing to ask: all 55 rows in which a candidate")
+    same = choose_rows(CONTROL, {"same": CONTROL}, 20)
+    assert str(same).startswith("nothing to ask: in no row does a candidate differ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

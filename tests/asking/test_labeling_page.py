@@ -277,6 +277,16 @@ def read_table(path):
         return list(csv.reader(file))
 
 
+def test_files_and_the_download_are_called_as_wanted(browser, tmp_path):
+    table, page = write(tmp_path, name="second")
+    assert (table.name, page.name) == ("second.csv", "second.html")
+    browser.open(page)
+    browser.press("1")
+    file = browser.download("#download", "second.csv")
+    assert read_labels(file, CLASSES) == {12: "cat"}
+    assert browser.text("#status") == "second.csv is downloaded."
+
+
 def test_labels_outlive_the_page_and_belong_to_its_rows(browser, tmp_path):
     _, page = write(tmp_path / "a")
     browser.open(page)
