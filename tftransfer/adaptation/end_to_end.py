@@ -32,6 +32,7 @@ _LEAST_AGREEMENT = 0.95  # of two passes over the target, or its order is not fi
 _AFTERWARDS = 0.5  # of the time of the candidates on features, for what follows
 _TRACING, _TRAINING = 4.0, 3.0  # times what the forward direction takes
 _SOURCE_ROWS = 1000  # on which a trained model's source accuracy is read
+_STATISTICS_ROWS = 2048  # of each domain, drawn, that AdaBN is content with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,18 +119,18 @@ class EndToEnd:
         model = self._build()
         if not _has_batch_norm(model):
             return None
-        num_rows = 2 * sum(len(rows) for rows in self._features)
+        num_rows = 6 * _STATISTICS_ROWS + sum(map(len, self._features))
         if self._is_short(name, 2 * self._rehearsal.seconds(num_rows)):
             return None
         self._report(f"{name}: BatchNormalization with statistics of each domain")
         domains, begun = self._domains, self._clock.spent
-        adapt_batch_norm(model, domains.mixed(domains.source_rows))
+        adapt_batch_norm(model, self._some(domains.source_rows))
         body = keras.Model(model.input, model.get_layer("features").output)
         rows = [body.predict_on_batch(x) for x, _ in domains.source_rows]
         features = np.concatenate(rows)
         kernel, bias = fit_head(features, problem.labels, control.penalty)
         set_head(model, kernel, bias, self._classes)
-        adapt_batch_norm(model, domains.mixed(domains.target_rows))
+        adapt_batch_norm(model, self._some(domains.target_rows))
         self.source_accuracy[name] = 1.0  # the control's, by construction
         return self._keep(name, model, begun)
 
@@ -213,6 +214,14 @@ class EndToEnd:
         kernel, bias = head_on_raw_features(self.problem, self.control, source, target)
         set_head(model, kernel, bias, self._classes)
         return model
+
+    def _some(self, rows):
+        mixed, taken = self._domains.mixed(rows), 0
+        for batch in mixed:
+            yield batch
+            taken += len(batch)
+            if taken >= _STATISTICS_ROWS:
+                return
 
     def _fit(self, model, plan, pace):
         aligned = AlignedModel(model, SeveralAlignments(plan.alignments()))
