@@ -12,15 +12,16 @@ from types import SimpleNamespace
 import numpy as np
 
 from tftransfer.adaptation.adapt_features import COMPARED, GUARDED
-from tftransfer.adaptation.estimate import estimate_accuracies
+from tftransfer.adaptation.estimate import estimate_accuracies, estimate_left
+from tftransfer.adaptation.guard import Evidence
 from tftransfer.adaptation.guard import decide as decide_without_labels
 from tftransfer.adaptation.judge import Judge
+from tftransfer.adaptation.shares import Shares
 from tftransfer.asking.asking import choose_rows
 from tftransfer.asking.deciding import decide as decide_by_labels
 from tftransfer.methods.problem import Candidate
 
-CONTROL, CHOSEN, ENSEMBLE = "control", "chosen", "E10"
-WITNESSES = ("S.cbst", "S.lp(0.5)", "eD")
+CONTROL, CHOSEN = "control", "chosen"
 GUARD, ASKED, CHOSEN_BY_RANDOM = "guard", "20 asked", "20 random, choose"
 LABELS, DRAWS = 20, 20
 
@@ -117,14 +118,19 @@ def guard_again(run):
         return Candidate(name, run.candidates[name], None)
 
     control = make_control(run)
-    return decide_without_labels(
-        control,
-        candidate(ENSEMBLE),
-        [candidate(name) for name in WITNESSES],
-        Judge(run.judge, None),
-        auc=run.about["auc"],
-        competence=run.about["competence"],
+    scores = run.about["scores"]
+    shares = Shares(
+        *(scores[f"shares_{name}"] for name in ("found", "detectable", "of_control"))
     )
+    problem = SimpleNamespace(labels=run.labels, num_classes=run.num_classes)
+    evidence = Evidence(
+        scores["auc"],
+        scores["competence"],
+        estimate_left(problem, control, run.candidates),
+        shares,
+    )
+    candidates = {name: candidate(name) for name in run.candidates}
+    return decide_without_labels(control, candidates, Judge(run.judge, None), evidence)
 
 
 def make_control(run):

@@ -7,8 +7,10 @@ candidate of a pair is known only afterwards; where none gains it is the control
 from collections import Counter, defaultdict
 
 import numpy as np
-from adaptation_judging import ASKED, CHOSEN_BY_RANDOM, CONTROL, ENSEMBLE, GUARD
+from adaptation_judging import ASKED, CHOSEN_BY_RANDOM, CONTROL, GUARD
 from timing import print_rows
+
+from tftransfer.adaptation.guard import ENSEMBLE
 
 HARM = -0.5  # points
 VERDICTS = ("adapted", "adapted in part", "kept source-only")

@@ -17,7 +17,7 @@ NAMES = np.array(["ant", "bee", "cow"])
 @pytest.fixture(scope="module")
 def data():
     source, labels = draw_domain(240, 0)
-    target, truth = draw_domain(300, 1, shift=1.5)
+    target, truth = draw_domain(300, 1, shift=2.0)
     return source, NAMES[labels], target, NAMES[truth]
 
 
@@ -38,7 +38,7 @@ def test_it_helps_and_says_so(data, result):
 
 
 def test_further_rows_are_predicted_by_an_ordinary_model(data, result):
-    further, truth = draw_domain(600, 7, shift=1.5)
+    further, truth = draw_domain(600, 7, shift=2.0)
     model = pickle.loads(pickle.dumps(result.model))
     assert model.classes_.tolist() == NAMES.tolist()
     assert model.predict_proba(further).shape == (600, 3)

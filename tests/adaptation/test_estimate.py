@@ -7,6 +7,7 @@ from tftransfer.adaptation.estimate import (
     Estimate,
     best_temperature,
     estimate_accuracies,
+    estimate_left,
     expected_accuracy,
 )
 from tftransfer.methods.softmax_regression import softmax
@@ -47,7 +48,7 @@ def test_it_follows_the_equation():
     found = estimate_accuracies(*setting(0.75), "adapted")
     # Confidence 1; agreement .75 is half the way from chance: .5 ** (.5 + .6).
     assert found["control"].value == pytest.approx(0.5 + 0.5 * 0.5**1.1)
-    assert found["chosen"].value == pytest.approx(found["control"].value + 0.15 * 0.25)
+    assert found["chosen"].value == pytest.approx(found["control"].value + 0.3 * 0.25)
     width = found["control"].high - found["control"].value
     spread = np.hypot(0.05 + 0.12 * 0.75, 1.645 * np.sqrt(0.733 * 0.267 / 1000))
     assert width == pytest.approx(spread, rel=1e-3)
@@ -71,3 +72,9 @@ def test_fewer_rows_and_doubt_widen_the_interval():
 
 def test_it_prints_in_percent():
     assert str(Estimate(0.8, 0.7, 0.95)) == "80.0 % (90 % interval 70.0 to 95.0)"
+
+
+def test_what_is_left_is_measured_from_chance():
+    problem, control, candidates = setting(0.75)
+    # Right on all of the source; the equation above puts the target at .733 of 1.
+    assert estimate_left(problem, control, candidates) == pytest.approx(0.5**1.1)

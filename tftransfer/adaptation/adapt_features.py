@@ -7,13 +7,14 @@ import numpy as np
 
 from tftransfer.adaptation.asked import read_answers
 from tftransfer.adaptation.domain_figure import project_domains
-from tftransfer.adaptation.estimate import estimate_accuracies
+from tftransfer.adaptation.estimate import estimate_accuracies, estimate_left
 from tftransfer.adaptation.gates import competence, domain_auc
-from tftransfer.adaptation.guard import Decision, decide
+from tftransfer.adaptation.guard import Decision, Evidence, decide
 from tftransfer.adaptation.judge import Judge, fit_judge
 from tftransfer.adaptation.label_free import label_free_scores
 from tftransfer.adaptation.reading import read_domains
 from tftransfer.adaptation.result import AdaptationResult, FeatureModel
+from tftransfer.adaptation.shares import compare_shares
 from tftransfer.adaptation.sources import fit_sources
 from tftransfer.adaptation.strangers import share_of_strangers
 from tftransfer.adaptation.table import make_table
@@ -23,7 +24,7 @@ from tftransfer.methods.candidates import fit_recipe
 from tftransfer.methods.control import Control, fit_control
 from tftransfer.methods.problem import Candidate
 
-COMPARED = ("E10", "adabn", "S.cbst", "D.cbst", "D.mcc", "D.lp", "D.shot")
+COMPARED = ("E10", "eD", "adabn", "S.cbst", "D.cbst", "D.mcc", "D.lp", "D.shot")
 GUARDED = "guarded"  # what the guard chose, where that is no candidate as a whole
 
 
@@ -42,9 +43,10 @@ def adapt_features(
     Fits a control on the source alone and, beside it, per-domain standardization,
     class-balanced self-training, minimum class confusion, label propagation and
     information maximization, the target in units of the source and in its own. A guard
-    then decides without a single target label: all candidates together where the
-    target's own clusters side with them, single calls where cautious witnesses agree,
-    else the control, which is what most published adaptation runs fall below.
+    then decides without a single target label, from what the control seems to have lost
+    and whether class shares look the same: several candidates together, single calls
+    where cautious witnesses agree, or the control, which is what most published
+    adaptation runs fall below.
 
     A few labels of target rows decide better than any of this: `result.ask` says which
     rows to look at, `result.decide`, or `asked_labels` here, what follows from them.
@@ -173,16 +175,19 @@ def _fit(domains, methods, report):
         extra = [*alone, *extra]
     report("judge and gates")
     judge = fit_judge(problem, control)
-    decision = decide(
-        control,
-        recipe.ensemble,
-        recipe.witnesses,
-        judge,
+    decision = decide(control, recipe, judge, _gather(problem, control, recipe))
+    return _Found(control, list(recipe.values()), extra, judge, decision, notes)
+
+
+def _gather(problem, control, recipe):
+    probabilities = {each.name: each.probabilities for each in recipe.values()}
+    probabilities["control"] = control.probabilities
+    return Evidence(
         auc=domain_auc(problem),
         competence=competence(control, problem.labels),
+        left=estimate_left(problem, control, probabilities),
+        shares=compare_shares(problem, control),
     )
-    candidates = [*recipe.single.values(), *recipe.witnesses[1:], recipe.ensemble]
-    return _Found(control, candidates, extra, judge, decision, notes)
 
 
 def _collect(domains, found):
@@ -197,7 +202,7 @@ def _collect(domains, found):
         for name, each in every.items()
     }
     estimates = estimate_accuracies(problem, control, probabilities, decision.verdict)
-    judged = (*COMPARED, GUARDED, *(each.name for each in found.extra))
+    judged = (*COMPARED, choice, *(each.name for each in found.extra))
     scores = label_free_scores(problem, control, found.candidates)
     return AdaptationResult(
         model=models["chosen"],

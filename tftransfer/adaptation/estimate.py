@@ -12,7 +12,7 @@ _CONFIDENCE_EXPONENT = 0.8
 _STEADY, _TORN = 0.05, 0.12  # half width where witnesses agree, and more in between
 _SMALLEST = 0.05  # above chance, of each factor
 # Points gained for each call changed, and how far off that was, by verdict.
-_GAIN_PER_CHANGE = {"adapted": 0.15, "adapted in part": 0.5, "kept source-only": 0.0}
+_GAIN_PER_CHANGE = {"adapted": 0.3, "adapted in part": 0.5, "kept source-only": 0.0}
 _GAIN_SPREAD = 0.3
 _NORMAL_95 = 1.645
 
@@ -51,7 +51,7 @@ def estimate_accuracies(problem, control, candidates, verdict):
     temperature that suits these rows best. The agreements are the shares of target
     rows in which candidates that see the target in its own units call what the control
     calls: confidence alone stays high where a shift carries all rows to one side. The
-    chosen calls get 0.15 of a right call more for each changed one when adapted, 0.5
+    chosen calls get 0.3 of a right call more for each changed one when adapted, 0.5
     when adapted in part.
 
     The exponents and the width of the interval were fitted to 56 shifts (digits of
@@ -79,6 +79,36 @@ def estimate_accuracies(problem, control, candidates, verdict):
         confidences; [Jiang et al., 2022](https://arxiv.org/abs/2106.13799),
         disagreement as error.
     """
+    value, width = _estimate_control(problem, control, candidates)
+    calls = control.labels
+    changed = float(np.mean(candidates["chosen"].argmax(axis=1) != calls))
+    gain = _GAIN_PER_CHANGE[verdict] * changed
+    return {
+        "control": _around(value, width),
+        "chosen": _around(value + gain, math.hypot(width, _GAIN_SPREAD * changed)),
+    }
+
+
+def estimate_left(problem, control, candidates):
+    """Estimate how much of what the control knows on the source is left on the target.
+
+    Args:
+        problem: `Problem`.
+        control: `Control`.
+        candidates: As of `estimate_accuracies`, without need of `"chosen"`.
+
+    Returns:
+        Float: `k(estimated accuracy) / k(accuracy on held-out source rows)`, 0 where
+        the control is at chance on the target, 1 where it is as good as on the source.
+    """
+    chance = 1 / problem.num_classes
+    held_out = np.mean(control.held_out.argmax(axis=1) == problem.labels)
+    value, _ = _estimate_control(problem, control, candidates)
+    return max((value - chance) / max(held_out - chance, 0.01 * (1 - chance)), 0.0)
+
+
+def _estimate_control(problem, control, candidates):
+    """Return the estimated accuracy of the control, and half its interval's width."""
     chance, calls = 1 / problem.num_classes, control.labels
     accuracy = expected_accuracy(
         control.held_out, problem.labels, candidates["control"]
@@ -91,13 +121,7 @@ def estimate_accuracies(problem, control, candidates, verdict):
         shared_agreement *= agreement ** (1 / len(WITNESSES))
     value = chance + (1 - chance) * share
     torn = 4 * shared_agreement * (1 - shared_agreement)
-    width = math.hypot(_STEADY + _TORN * torn, _sampling(value, len(calls)))
-    changed = float(np.mean(candidates["chosen"].argmax(axis=1) != calls))
-    gain = _GAIN_PER_CHANGE[verdict] * changed
-    return {
-        "control": _around(value, width),
-        "chosen": _around(value + gain, math.hypot(width, _GAIN_SPREAD * changed)),
-    }
+    return value, math.hypot(_STEADY + _TORN * torn, _sampling(value, len(calls)))
 
 
 def expected_accuracy(held_out, labels, probabilities):

@@ -77,4 +77,5 @@ def _identify(rows):
     """Return what tells target rows from others: a file of labels belongs to one."""
     if hasattr(rows, "tocsr"):
         rows = np.concatenate([rows.data, rows.indices, rows.indptr, rows.shape])
-    return hashlib.sha256(np.ascontiguousarray(rows, "float64")).hexdigest()[:16]
+    content = np.ascontiguousarray(rows, "float64").data
+    return hashlib.sha256(content).hexdigest()[:16]

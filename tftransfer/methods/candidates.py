@@ -1,4 +1,4 @@
-"""The candidates of the recipe: ten ways to label the target, and their ensembles."""
+"""The candidates of the recipe: nine ways to label the target, and their means."""
 
 import dataclasses
 
@@ -6,26 +6,10 @@ from tftransfer.methods.confusion import minimum_class_confusion
 from tftransfer.methods.domain_standardization import adabn
 from tftransfer.methods.ensemble import IN_TARGET_UNITS, average
 from tftransfer.methods.information import information_maximization
-from tftransfer.methods.problem import Candidate
 from tftransfer.methods.propagation import find_neighborhood, label_propagation
 from tftransfer.methods.self_training import self_training
 
 _CAUTIOUS_ALPHA = 0.5  # of the propagation that bears witness
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """All that the guard and whoever asks for labels choose from.
-
-    Attributes:
-        single: Dict of `Candidate` by name, without the control.
-        ensemble: `Candidate` `"E10"`, the mean of the control and all others.
-        witnesses: List of `Candidate` that must agree before a single call is changed.
-    """
-
-    single: dict
-    ensemble: Candidate
-    witnesses: list
 
 
 def fit_recipe(problem, control, report=lambda line: None):
@@ -37,7 +21,9 @@ def fit_recipe(problem, control, report=lambda line: None):
         report: Called with one line before each step.
 
     Returns:
-        `Recipe`.
+        Dict of `Candidate` by name: the nine single ways, `"S.lp(0.5)"`, which is label
+        propagation that trusts the control more, `"eD"`, the mean of four in target
+        units, and `"E10"`, the mean of the control and all nine others.
     """
     single = {"adabn": adabn(problem, control)}
     cautious = None
@@ -59,6 +45,7 @@ def fit_recipe(problem, control, report=lambda line: None):
                 problem, control, alpha=_CAUTIOUS_ALPHA, neighborhood=near
             )
             cautious = dataclasses.replace(cautious, name="S.lp(0.5)")
-    ensemble = average("E10", [control, *single.values()])
     in_target_units = average("eD", [single[name] for name in IN_TARGET_UNITS])
-    return Recipe(single, ensemble, [single["S.cbst"], cautious, in_target_units])
+    ensemble = average("E10", [control, *single.values()])
+    joined = [cautious, in_target_units, ensemble]
+    return single | {each.name: each for each in joined}
