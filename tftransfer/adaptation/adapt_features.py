@@ -146,6 +146,12 @@ class _Found:
                 return each.name
         return GUARDED
 
+    @property
+    def neighborhood(self):
+        """`Neighborhood` of the target rows in their own units."""
+        (spread,) = (each for each in self.recipe if each.name == "D.lp")
+        return spread.predict.neighborhood
+
 
 def _say_nothing(line):
     """Take a line and drop it."""
@@ -221,6 +227,7 @@ def _collect(domains, found):
         compared=tuple(name for name in every if name in judged),
         source_counts=np.bincount(problem.labels),
         data_key=domains.data_key,
+        neighborhood=found.neighborhood,
     )
 
 

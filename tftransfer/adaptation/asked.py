@@ -3,17 +3,22 @@
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tftransfer.adaptation.estimate import Estimate
-from tftransfer.adaptation.guard import ADAPTED, KEPT
+from tftransfer.adaptation.guard import ADAPTED, IN_PART, KEPT
 from tftransfer.adaptation.previews import describe_calls, pick_inputs
+from tftransfer.adaptation.spreading import CorrectedModel, correct, spread_labels
 from tftransfer.adaptation.troubles import describe_shares
 from tftransfer.asking.asking import check_rows, choose_rows
 from tftransfer.asking.deciding import CONTROL, decide
 from tftransfer.asking.labeling_page import write_labeling_files
 from tftransfer.asking.labels_file import read_labels
+
+CORRECTED = "corrected"  # what the labels chose, corrected by them
+_NETWORK = "E."  # of the names of candidates whose backbone was trained
 
 
 def ask(result, count, output, *, inputs, already, seed, overwrite):
@@ -165,41 +170,79 @@ def _to_numbers(asked, classes):
     return {row: place[label] for row, label in asked.items()}
 
 
+@dataclasses.dataclass(frozen=True)
+class _Outcome:
+    """What the labels chose, and what they say of further rows."""
+
+    name: str
+    verdict: str
+    probabilities: np.ndarray
+    model: Any  # `FeatureModel`
+    reasons: list
+
+
 def _build(origin, asked, truth, decision):
-    chosen = decision.chosen
-    called = origin.candidates[chosen]
     answered, labels = np.array(list(truth), int), np.array(list(truth.values()), int)
-    probabilities = called.copy()
-    probabilities[answered] = np.eye(called.shape[1])[labels]
-    corrected = np.sum(called[answered].argmax(axis=1) != labels) / len(called)
-    score = decision.scores.get(chosen)
+    outcome = _choose(origin, answered, labels, decision)
+    probabilities = outcome.probabilities.copy()
+    probabilities[answered] = np.eye(probabilities.shape[1])[labels]
+    called = origin.candidates[decision.chosen][answered].argmax(axis=1)
+    corrected = np.sum(called != labels) / len(probabilities)
+    score = decision.scores.get(decision.chosen)
     before, after = (
         describe_shares(origin.source_counts, each.argmax(axis=1), origin.classes)
         for each in (origin.candidates["chosen"], probabilities)
     )
-    verdict = origin.verdict if chosen == origin.choice else ADAPTED
+    found = {outcome.name: outcome.probabilities, "chosen": probabilities}
+    models = {outcome.name: outcome.model, "chosen": outcome.model}
     return dataclasses.replace(
         origin,
-        model=origin.models[chosen],
-        verdict=KEPT if chosen == CONTROL else verdict,
-        reasons=_explain(origin, decision),
+        model=outcome.model,
+        verdict=outcome.verdict,
+        reasons=[*outcome.reasons, *_explain(origin, decision)],
         table=origin.table.with_scores(decision.scores),
         estimated_accuracy={
             **origin.estimated_accuracy,
             "chosen": _estimate(origin.estimated_accuracy[CONTROL], score, corrected),
         },
-        candidates={**origin.candidates, "chosen": probabilities},
-        models={**origin.models, "chosen": origin.models[chosen]},
+        candidates={**origin.candidates, **found},
+        models={**origin.models, **models},
         notes=[note for note in origin.notes if note not in before] + after,
         asked=asked,
-        choice=chosen,
+        choice=outcome.name,
         labels_needed=decision.labels_needed,
         before=origin,
     )
 
 
+def _choose(origin, answered, labels, decision):
+    """Return what the labels chose, corrected where they prove good at that too."""
+    name, reasons = decision.chosen, [decision.reason.removesuffix(".")]
+    probabilities, model = origin.candidates[name], origin.models[name]
+    verdict = origin.verdict if name == origin.choice else ADAPTED
+    verdict = KEPT if name == CONTROL else verdict
+    # A network is served as it is: nothing can be added to its calls.
+    if not name.startswith(_NETWORK) and len(answered) > 1:
+        found = spread_labels(origin.neighborhood, probabilities, answered, labels)
+        if found.right > found.right_before:
+            called = probabilities.argmax(axis=1)
+            probabilities = correct(probabilities, found.amounts)
+            corrected = CorrectedModel(
+                model.probabilities_of, origin.neighborhood, found.amounts
+            )
+            model = dataclasses.replace(model, probabilities_of=corrected)
+            count = np.sum(probabilities.argmax(axis=1) != called)
+            reasons.append(
+                f"the labels, spread to rows beside them, correct {count} of "
+                f"{len(called)} calls: of {len(labels)} asked rows, each left out in "
+                f"turn, {found.right} are right instead of {found.right_before}"
+            )
+            name, verdict = CORRECTED, IN_PART if verdict == KEPT else verdict
+    return _Outcome(name, verdict, probabilities, model, reasons)
+
+
 def _explain(origin, decision):
-    reasons = [decision.reason.removesuffix(".")]
+    reasons = []
     if decision.num_ignored:
         reasons.append(
             f"{decision.num_ignored} of the labels tell nothing: nobody differs from "

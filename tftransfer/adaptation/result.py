@@ -12,6 +12,7 @@ from tftransfer.adaptation.linear_student import fit_linear_student
 from tftransfer.adaptation.oracle import evaluate_candidates
 from tftransfer.adaptation.summary import summarize
 from tftransfer.adaptation.table import CandidateTable
+from tftransfer.methods.propagation import Neighborhood
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +76,7 @@ class AdaptationResult:
         compared: Tuple of names: the candidates that asked labels decide between.
         source_counts: Whole numbers `(num_classes,)`: source rows of each class.
         data_key: `str` that tells these target rows from others.
+        neighborhood: `Neighborhood` of the target rows in their own units.
         asked: Dict from target row to label: all labels that were given.
         labels_needed: Estimate of how many labels more would settle it; 0 where they
             do, `None` before any was given.
@@ -97,6 +99,7 @@ class AdaptationResult:
     compared: tuple
     source_counts: np.ndarray
     data_key: str
+    neighborhood: Neighborhood
     asked: dict = dataclasses.field(default_factory=dict)
     labels_needed: int | None = None
     before: "AdaptationResult | None" = None
@@ -188,7 +191,10 @@ class AdaptationResult:
         chosen without them unless they speak against it, and the control where that
         was kept because no shift was found or the source model is too poor.
 
-        The rows asked get their given labels. Nothing is trained on them: MEASURED
+        The rows asked get their given labels. What these say against the calls is also
+        spread to the rows beside them, where that calls more of the asked rows right,
+        each left out in turn: see `tftransfer.adaptation.spreading.spread_labels`.
+        Nothing else learns from them.
 
         Args:
             labels: Dictionary from row to label, in the order of `ask`; or the path of
