@@ -71,3 +71,11 @@ def test_it_is_told_in_plain_values(data, result):
     assert told["asked"] == [[row, int(data[3][row])] for row in rows]
     assert set(told["estimated_accuracy"]["chosen"]) == {"value", "low", "high"}
     assert f"labels given: {len(rows)}" in str(decided)
+
+
+def test_it_prints_in_lines_of_at_most_a_hundred_characters(result):
+    lines = str(result).splitlines()
+    assert lines[0] == result.verdict and lines[1].startswith("- ")
+    assert max(map(len, lines)) <= 100
+    text = " ".join(line.strip() for line in lines)
+    assert all(reason in text for reason in result.reasons)

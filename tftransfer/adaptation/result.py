@@ -1,6 +1,7 @@
 """What adapting features returns: a model, a verdict, and what they rest on."""
 
 import dataclasses
+import textwrap
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +12,7 @@ from tftransfer.adaptation.domain_figure import Projection, draw_domains
 from tftransfer.adaptation.linear_student import fit_linear_student
 from tftransfer.adaptation.oracle import evaluate_candidates
 from tftransfer.adaptation.summary import summarize
-from tftransfer.adaptation.table import CandidateTable
+from tftransfer.adaptation.table import WIDTH, CandidateTable
 from tftransfer.methods.propagation import Neighborhood
 
 
@@ -276,10 +277,11 @@ class AdaptationResult:
         return draw_domains(self.projection, chosen, before, self.classes)
 
     def __str__(self):
-        lines = [f"{self.verdict}: {'; '.join(self.reasons)}"]
+        lines = [self.verdict, *(f"- {reason}" for reason in self.reasons)]
         for name, estimate in self.estimated_accuracy.items():
             lines.append(f"estimated target accuracy, {name}: {estimate}")
         if self.labels_needed is not None:
             lines.append(f"labels given: {len(self.asked)}")
         lines += [f"note: {note}" for note in self.notes]
-        return "\n".join([*lines, "", str(self.table)])
+        wrapped = [textwrap.fill(each, WIDTH, subsequent_indent="  ") for each in lines]
+        return "\n".join([*wrapped, "", str(self.table)])
