@@ -92,12 +92,13 @@ def test_labels_must_be_one_for_each_row(labels):
         read_labels(labels, 3)
 
 
-def test_class_sets_must_agree():
-    check_same_classes(["a", "b"], ["b", "a"])
+def test_a_class_that_the_source_lacks_is_refused_and_a_missing_one_told():
+    assert check_same_classes(["a", "b"], ["b", "a"]) == []
+    assert check_same_classes(["c", "b", "a"], ["b"]) == ["a", "c"]
     with pytest.raises(
-        ValueError, match=r"only in source=\['c'\], only in target=\[\]"
+        ValueError, match=r"only in source=\['c'\], only in target=\['d'\]"
     ):
-        check_same_classes(["a", "b", "c"], ["b", "a"])
+        check_same_classes(["a", "b", "c"], ["b", "a", "d"])
 
 
 def test_labels_that_come_with_the_target_are_dropped():

@@ -102,20 +102,28 @@ def read_labels(labels, num_rows):
 
 
 def check_same_classes(source_classes, target_classes):
-    """Raise `ValueError` unless two data sets name the same classes, in any order.
+    """Return classes that the target lacks; raise where it has others.
 
     Args:
         source_classes: Sequence of class names.
-        target_classes: Sequence of class names.
+        target_classes: Sequence of class names, in any order.
+
+    Returns:
+        List of classes of the source, in order, that the target does not name.
+
+    Raises:
+        ValueError: If the target names a class that the source does not have, which no
+            model of the source can call.
     """
     only_source = _in_order(set(source_classes) - set(target_classes))
     only_target = _in_order(set(target_classes) - set(source_classes))
-    if only_source or only_target:
+    if only_target:
         raise ValueError(
             "`source` and `target` must have the same classes. Received: only in "
             f"source={only_source}, only in target={only_target}. Rename or merge "
-            "classes; where a class is missing in the target, leave its names out."
+            "classes, or leave rows of others out of the target."
         )
+    return only_source
 
 
 def split_target(target_features):
