@@ -24,6 +24,7 @@ import tempfile
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import tensorflow as tf
 from timing import interleave, print_rows, summarize, write_rows
 
 import tftransfer as tft
@@ -50,8 +51,9 @@ def main(lengths, num_texts, repeats, data_dir, save):
 
 def measure_length(length, texts, repeats):
     model = tft.load_backbone("text:minilm_l6", sequence_length=length).model
+    batches = tf.data.Dataset.from_tensor_slices(texts).batch(BATCH)
     rivals = {
-        PREDICT: lambda: model.predict(texts, batch_size=BATCH, verbose=0),
+        PREDICT: lambda: model.predict(batches, verbose=0),
         "Keras predict, padded to the full length": predict_padded(model, texts),
     }
     for dtype in ("float32", "bfloat16"):

@@ -17,16 +17,19 @@ _HOMES = {  # public name -> module of the package that defines it
     "CORAL": "alignment.coral",
     "CrossValidation": "selection.result",
     "DANN": "alignment.dann",
-    "DomainAdaptation": "adaptation.adapt_domain",
+    "DomainAdaptation": "adaptation.domain_result",
     "ELPV_LICENSE": "data.elpv",
     "Evaluation": "evaluation.result",
     "Features": "features.extract_features",
     "HubLayer": "backbones.hub_layer",
+    "LabelFreeScores": "validation.callback",
     "MCC": "alignment.mcc",
     "MMD": "alignment.mmd",
+    "Question": "asking.asking",
     "Stage": "training.stages",
     "UnlabeledDomain": "data.unlabeled",
     "accelerate": "acceleration.accelerate",
+    "adapt_batch_norm": "alignment.adabn",
     "adapt_domain": "adaptation.adapt_domain",
     "adapt_features": "adaptation.adapt_features",
     "batch_by_length": "data.by_length",
@@ -67,10 +70,18 @@ _HOMES = {  # public name -> module of the package that defines it
     "split_elpv": "data.elpv",
 }
 
-__all__ = ["__version__", *sorted(_HOMES)]
+_ROOMS = (
+    "methods",
+    "validation",
+    "weighting",
+)  # reached whole: tftransfer.weighting.kmm
+
+__all__ = ["__version__", *sorted((*_HOMES, *_ROOMS))]
 
 
 def __getattr__(name):
+    if name in _ROOMS:
+        return importlib.import_module(f"tftransfer.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'tftransfer' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"tftransfer.{_HOMES[name]}"), name)
