@@ -121,7 +121,7 @@ def build_runner(model, texts, dtype):
                 function, example, dtype=dtype, folder=folder, num_rows=25_000
             )
 
-        return run_below(cut, texts[:BATCH], dtype, choose)
+        return run_below(cut, None, texts[:BATCH], dtype, choose)
 
 
 def run(runner, texts):

@@ -7,11 +7,12 @@ from tftransfer.features.keys import prefix_key
 from tftransfer.features.side_by_side import SideBySide, find_networks
 
 
-def run_below(cut, example, dtype, choose):
+def run_below(cut, key, example, dtype, choose):
     """Build what runs the part below a cut: one engine, or for texts several.
 
     Args:
         cut: `Cut`.
+        key: As of `key_below`, which reads all weights, or `None`: not known.
         example: Batch of what the model takes.
         dtype: dtype of the results, as a str.
         choose: Function from a function, an example of its argument and a key to an
@@ -24,17 +25,17 @@ def run_below(cut, example, dtype, choose):
     if tokens is not None:
         run = functools.partial(cut.run_from, tokens.cut, training=False)
         by_length = ByLength(tokens, full_row_shape(cut))
-        by_length.set_engine(choose(run, by_length.example(example), key_below(cut)))
+        by_length.set_engine(choose(run, by_length.example(example), key))
         return by_length
     networks = find_networks(cut)
     if networks:
         engines = {
-            place: run_below(part, example, dtype, choose)
+            place: run_below(part, key_below(part), example, dtype, choose)
             for place, part in networks.items()
         }
         return SideBySide(cut, networks, engines, dtype)
     run = functools.partial(cut.run_below, training=False)
-    return choose(run, example, key_below(cut))
+    return choose(run, example, key)
 
 
 def key_below(cut):

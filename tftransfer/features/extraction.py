@@ -126,7 +126,7 @@ class Extraction:
     def _choose(self, example, num_rows):
         if self._engine is None:
             choose = functools.partial(self._choose_for, num_rows=num_rows)
-            self._engine = run_below(self.cut, example, self.dtype, choose)
+            self._engine = run_below(self.cut, self.prefix, example, self.dtype, choose)
         return self._engine
 
     def _choose_for(self, function, example, key, *, num_rows):
