@@ -4,7 +4,7 @@ import pytest
 from keras import layers, ops
 
 from tftransfer.freezing.graph import list_calls
-from tftransfer.freezing.parts import single_tensor_cuts
+from tftransfer.freezing.parts import output_cut, single_tensor_cuts
 
 
 def brute_force_cuts(model):
@@ -116,3 +116,22 @@ def test_a_model_with_a_call_of_its_own_has_no_cuts(tiny):
     inputs = keras.Input((8, 8, 3))
     outer = keras.Model(inputs, layers.Dense(2, name="end")(model(inputs)))
     assert [cut.name for cut in single_tensor_cuts(outer)] == [model.name]
+
+
+def test_the_cut_at_the_output_has_all_of_the_model_below(tiny, batch):
+    images, _ = batch
+    cut = output_cut(tiny)
+    assert cut.name == "logits" and cut.calls_above == []
+    whole = ops.convert_to_numpy(tiny(images, training=False))
+    below = ops.convert_to_numpy(cut.run_below(images, training=False))
+    np.testing.assert_allclose(below, whole, rtol=1e-6)
+
+
+def test_an_output_that_is_no_cut_has_none(tiny):
+    inputs = keras.Input((4,))
+    x = layers.Dense(3, name="shared")(inputs)
+    two = keras.Model(inputs, [layers.Dense(2)(x), layers.Dense(1)(x)])
+    assert output_cut(two) is None
+    words = keras.Input((5,), dtype="int32")
+    masked = layers.Embedding(9, 4, mask_zero=True)(words)
+    assert output_cut(keras.Model(words, masked)) is None

@@ -1,13 +1,12 @@
 """Text encoders of KerasHub: strings to one vector for each text."""
 
-import importlib
 import os
 from pathlib import Path
 
 import keras
 from keras import ops
 
-from tftransfer.checks import check_number
+from tftransfer.checks import check_number, import_optional
 from tftransfer.text.pooling import FoldWindows, PoolTokens
 from tftransfer.text.token_ids import TokenIds, check_token_options
 from tftransfer.text.word_piece import WordPieceTokenizer
@@ -86,13 +85,8 @@ def import_keras_hub():
     Raises:
         ImportError: If it is not installed; the message gives the pip line.
     """
-    try:
-        return importlib.import_module("keras_hub")
-    except ImportError as error:
-        raise ImportError(
-            "Text encoders need the package keras-hub. "
-            'Run `pip install "tftransfer[text]"`.'
-        ) from error
+    needs = "Text encoders need the package keras-hub"
+    return import_optional("keras_hub", needs=needs, extra="text")[0]
 
 
 def check_preset(preset):

@@ -9,7 +9,7 @@ from tftransfer.evaluation.arrays import read_labels
 from tftransfer.evaluation.predictions import evaluate_predictions, name_classes
 from tftransfer.features.extract_features import extract_at
 from tftransfer.freezing.graph import has_graph
-from tftransfer.freezing.parts import single_tensor_cuts
+from tftransfer.freezing.parts import output_cut
 from tftransfer.tasks import infer_task
 
 
@@ -171,14 +171,14 @@ def _predict_in(engine, model, dataset):
 def _whole(model):
     """Return the cut at the output of a model, which has it all below."""
     plain = model if has_graph(model) else getattr(model, "model", None)
-    cuts = single_tensor_cuts(plain, with_output=True) if has_graph(plain) else []
-    if not cuts or cuts[-1].calls_above:
+    cut = output_cut(plain) if has_graph(plain) else None
+    if cut is None:
         raise ValueError(
             "`engine` must be None for a model that is not functional or has its own "
             f"call. Received: an engine for {model.name!r} of class "
             f"{type(model).__name__}. Leave it out."
         )
-    return cuts[-1]
+    return cut
 
 
 def _predict(model, inputs):

@@ -9,7 +9,7 @@ from keras import ops
 
 from tftransfer.engines.interface import DTYPES
 from tftransfer.features.by_length import find_tokens
-from tftransfer.freezing.parts import run_calls, single_tensor_cuts
+from tftransfer.freezing.parts import output_cut, run_calls
 
 
 def find_networks(cut):
@@ -37,10 +37,9 @@ def find_networks(cut):
 
 def _end_at(model, tensor):
     try:
-        cuts = single_tensor_cuts(keras.Model(model.inputs, tensor), with_output=True)
+        return output_cut(keras.Model(model.inputs, tensor))
     except (ValueError, KeyError):  # it lies inside a nested model
         return None
-    return cuts[-1] if cuts and not cuts[-1].calls_above else None
 
 
 class SideBySide:

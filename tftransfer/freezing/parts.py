@@ -216,6 +216,29 @@ def single_tensor_cuts(model, *, with_output=False):
     return cuts
 
 
+def output_cut(model):
+    """Return the `Cut` at the output of a model, with all of it below.
+
+    Args:
+        model: As of `single_tensor_cuts`.
+
+    Returns:
+        `Cut`, or `None` where the output is no cut.
+
+    Raises:
+        ValueError: If `model` has no graph.
+
+    Example:
+
+    >>> from tftransfer.freezing.parts import output_cut
+    >>> inputs = keras.Input((8,))
+    >>> output_cut(keras.Model(inputs, keras.layers.Dense(2, name="last")(inputs))).name
+    'last'
+    """
+    cuts = single_tensor_cuts(model, with_output=True)
+    return cuts[-1] if cuts and not cuts[-1].calls_above else None
+
+
 def _made_by(calls):
     for call in calls:
         yield from zip(call.outputs, call.tensors, strict=True)

@@ -1,6 +1,6 @@
 """TensorFlow Text, which some tokenizers are made of."""
 
-import importlib
+from tftransfer.checks import import_optional
 
 
 def import_tensorflow_text():
@@ -9,10 +9,5 @@ def import_tensorflow_text():
     Raises:
         ImportError: If it is not installed; the message gives the pip line.
     """
-    try:
-        return importlib.import_module("tensorflow_text")
-    except ImportError as error:
-        raise ImportError(
-            "Tokenizing for this encoder needs the package tensorflow-text. "
-            'Run `pip install "tftransfer[text]"`.'
-        ) from error
+    needs = "Tokenizing for this encoder needs the package tensorflow-text"
+    return import_optional("tensorflow_text", needs=needs, extra="text")[0]

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from tftransfer.checks import import_optional
 from tftransfer.training.linear_head_checks import (
     check_features,
     check_labels,
@@ -275,11 +276,9 @@ def _append_blank(features, count):
 
 
 def _import_sklearn():
-    try:
-        from sklearn import exceptions, linear_model
-    except ImportError as error:
-        raise ImportError(
-            "Solving a linear head needs scikit-learn. "
-            'Run `pip install "tftransfer[demo]"`.'
-        ) from error
-    return linear_model, exceptions
+    return import_optional(
+        "sklearn.linear_model",
+        "sklearn.exceptions",
+        needs="Solving a linear head needs scikit-learn",
+        extra="demo",
+    )

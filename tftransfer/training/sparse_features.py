@@ -5,10 +5,11 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.acceleration.parts import CannotStore
+from tftransfer.checks import import_optional
 from tftransfer.features.examples import read_examples
 from tftransfer.features.extraction import ACTIVATIONS, Extraction
 from tftransfer.freezing.graph import graph_of, read_graph
-from tftransfer.freezing.parts import run_calls, single_tensor_cuts
+from tftransfer.freezing.parts import output_cut, run_calls
 
 _ROWS = 256  # joined at a time
 _BATCH = 32  # of what a network reads, as in `fit`
@@ -80,7 +81,8 @@ class SparseFeatures:
             CannotStore: If a network cannot be run, or its features be stored.
             ImportError: If SciPy, which comes with scikit-learn, is missing.
         """
-        sparse = _import_sparse()
+        needs = "Solving a linear head needs scikit-learn"
+        (sparse,) = import_optional("scipy.sparse", needs=needs, extra="demo")
         stored = [
             None if is_sparse else self._extract(part, texts)
             for part, is_sparse in zip(self._parts, self._is_sparse, strict=True)
@@ -107,15 +109,15 @@ class SparseFeatures:
 
     def _extract(self, part, texts):
         """Run a network over texts, short ones first; return rows in their order."""
-        cuts = single_tensor_cuts(part, with_output=True)
-        if not cuts or cuts[-1].calls_above:
+        cut = output_cut(part)
+        if cut is None:
             raise CannotStore("the output of a network cannot be cut")
         order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), texts[i]))
         shape = (-1, *part.inputs[0].shape[1:])
         data = tf.data.Dataset.from_tensor_slices(np.reshape(texts[order], shape))
         settings = self._fast_path.settings
         extraction = Extraction(
-            cuts[-1],
+            cut,
             engine=settings.engine,
             folder=settings.folder,
             most_bytes=settings.most_bytes,
@@ -155,14 +157,3 @@ def _unjoin(calls, key, tensor):
         found = dict(zip(makers[key].inputs, inputs, strict=True))
         key = next(iter(found))
     return found, above
-
-
-def _import_sparse():
-    try:
-        from scipy import sparse
-    except ImportError as error:
-        raise ImportError(
-            "Solving a linear head needs scikit-learn. "
-            'Run `pip install "tftransfer[demo]"`.'
-        ) from error
-    return sparse
