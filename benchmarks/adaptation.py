@@ -43,15 +43,19 @@ from adaptation_report import print_report
 from adaptation_timing import time_rows
 from domain_features import Pools
 from domain_shifts import list_shifts
+from scipy.sparse import load_npz, save_npz
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.preprocessing import StandardScaler
 from timing import print_rows, write_rows
 
 import tftransfer as tft
 from tftransfer.adaptation.judge import fit_judge
+from tftransfer.adaptation.reading import read_domains
 from tftransfer.methods.problem import Candidate
+from tftransfer.methods.propagation import find_neighborhood
 from tftransfer.methods.softmax_regression import fit_softmax_regression, one_hot
 
+FILES = {"fit": ".npz", "graph": ".npz", "sklearn": ".json", "rivals": ".npz"}
 STEPS = ("fit", "sklearn", "rivals", "judge")
 TRAINED, TRAINED_HEAVY = "20 random, train", "20 random, train, half the weight"
 TRAINING_DRAWS = 5
@@ -84,7 +88,7 @@ def run_one(shift, seed, steps, pools, worker):
     """Do what is not done yet of a shift with a seed; return its row, or None."""
     paths = {
         step: make_folder(pools.cache / step) / f"{shift.file_name}-{seed}{suffix}"
-        for step, suffix in (("fit", ".npz"), ("sklearn", ".json"), ("rivals", ".npz"))
+        for step, suffix in FILES.items()
     }
 
     @functools.cache
@@ -104,9 +108,19 @@ def run_one(shift, seed, steps, pools, worker):
         paths["sklearn"].write_text(json.dumps(found))
     if worker and not paths["rivals"].exists() and not shift.is_stress:
         worker.predict(build(), seed, Run.load(paths["fit"]), paths["rivals"])
+    if not paths["graph"].exists():
+        save_graph(build(), seed, paths["graph"])
     if "judge" not in steps:
         return None
-    return make_row(Run.load(paths["fit"]), paths)
+    run = dataclasses.replace(Run.load(paths["fit"]), graph=load_npz(paths["graph"]))
+    return make_row(run, paths)
+
+
+def save_graph(domains, seed, path):
+    """Write the graph of nearest target rows, over which asked labels are spread."""
+    given = domains.source, domains.labels, domains.target
+    found = find_neighborhood(read_domains(*given, seed).problem, units="target")
+    save_npz(path, found.graph.astype("float32"))
 
 
 def make_folder(path):
@@ -238,7 +252,7 @@ class Worker:
     """`adaptation_rivals.py` in an environment of its own; never sees target labels."""
 
     def __init__(self, python, cache):
-        self.path = cache / "exchange.npz"
+        self.path = cache / f"exchange-{os.getpid()}.npz"
         script = Path(__file__).with_name("adaptation_rivals.py")
         self.log = (cache / "rivals.log").open("a")
         self.process = subprocess.Popen(
@@ -254,7 +268,7 @@ class Worker:
 
     def predict(self, domains, seed, run, path):
         """Write the labels that each rival predicts to `path`."""
-        partial = path.with_suffix(".partial.npz")
+        partial = path.with_suffix(f".{os.getpid()}.npz")
         np.savez(
             self.path,
             source=domains.source,

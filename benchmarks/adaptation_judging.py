@@ -7,6 +7,7 @@ fits. Target labels make gains of choices and answer questions; they choose noth
 
 import dataclasses
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,12 +18,14 @@ from tftransfer.adaptation.guard import Evidence
 from tftransfer.adaptation.guard import decide as decide_without_labels
 from tftransfer.adaptation.judge import Judge
 from tftransfer.adaptation.shares import Shares
+from tftransfer.adaptation.spreading import correct, spread_labels
 from tftransfer.asking.asking import choose_rows
 from tftransfer.asking.deciding import decide as decide_by_labels
 from tftransfer.methods.problem import Candidate
 
 CONTROL, CHOSEN = "control", "chosen"
 GUARD, ASKED, CHOSEN_BY_RANDOM = "guard", "20 asked", "20 random, choose"
+ASKED_ONLY = "20 asked, choose only"
 LABELS, DRAWS = 20, 20
 
 
@@ -37,6 +40,8 @@ class Run:
         judge: Probabilities `(m, num_classes)` of the judge.
         labels: Of the source, `(n,)`.
         truth: Of the target, `(m,)`.
+        graph: Sparse `(m, m)`: the target's nearest rows, as asked labels are spread
+            over them. Kept in a file of its own.
     """
 
     about: dict
@@ -45,6 +50,7 @@ class Run:
     judge: np.ndarray
     labels: np.ndarray
     truth: np.ndarray
+    graph: object = None
 
     def save(self, path):
         """Write to `path`, all or nothing."""
@@ -56,7 +62,7 @@ class Run:
             "labels": self.labels.astype("int16"),
             "truth": self.truth.astype("int16"),
         }
-        partial = path.with_suffix(".partial.npz")
+        partial = path.with_suffix(f".{os.getpid()}.npz")
         np.savez_compressed(partial, **arrays)
         partial.replace(path)
 
@@ -102,7 +108,11 @@ def judge_run(run):
         "verdict": verdicts[1],
         "verdict_when_fitted": verdicts[0],
         "scores": decision.scores,
-        "gains": {GUARD: [guarded], **ask(run, calls), **choose_by_chance(run, calls)},
+        "gains": {
+            GUARD: [guarded],
+            **ask(run, probabilities, calls),
+            **choose_by_chance(run, calls),
+        },
         "accuracies": {
             CONTROL: before,
             CHOSEN: before + guarded,
@@ -154,21 +164,42 @@ def estimate_again(run, probabilities, verdict):
     }
 
 
-def ask(run, calls):
-    """Return gains by twenty asked labels, the guard's choice as fallback."""
+def ask(run, probabilities, calls):
+    """Return gains by twenty asked labels, the guard's choice as fallback.
+
+    Once as `result.decide` does it, labels spread to rows beside them where that proves
+    good, once by choosing alone. An asked row counts as the candidate chosen calls it,
+    not as its label says, which is known by then.
+    """
     control = calls[CONTROL]
     compared = {name: calls[name] for name in COMPARED}
     fallback = name_of(calls[CHOSEN], {CONTROL: control, **compared})
     if fallback is None:
         fallback, compared[GUARDED] = GUARDED, calls[CHOSEN]
-    gains = []
+    gains: dict = {ASKED: [], ASKED_ONLY: []}
     for draw in range(DRAWS):
         question = choose_rows(control, compared, LABELS, seed=draw)
         asked = {int(row): int(run.truth[row]) for row in question.rows}
-        found = decide_by_labels(asked, control, compared, fallback=fallback, seed=draw)
-        chosen = {CONTROL: control, **compared}[found.chosen]
-        gains.append(run.accuracy(chosen) - run.accuracy(control))
-    return {ASKED: gains}
+        found = decide_by_labels(asked, control, compared, fallback=fallback)
+        name = CHOSEN if found.chosen == GUARDED else found.chosen
+        spread = spread_again(run, question.rows, probabilities[name])
+        for way, labels in ((ASKED, spread), (ASKED_ONLY, calls[name])):
+            gains[way].append(run.accuracy(labels) - run.accuracy(control))
+    return gains
+
+
+def spread_again(run, rows, probabilities):
+    """Return calls of a candidate with what labels of rows say of those beside them."""
+    calls = probabilities.argmax(axis=1)
+    if run.graph is None or len(rows) < 2:
+        return calls
+    neighborhood = SimpleNamespace(graph=run.graph)
+    found = spread_labels(neighborhood, probabilities, rows, run.truth[rows])
+    if found.right <= found.right_before:
+        return calls
+    corrected = correct(probabilities, found.amounts).argmax(axis=1)
+    corrected[rows] = calls[rows]
+    return corrected
 
 
 def name_of(labels, calls):

@@ -7,14 +7,14 @@ candidate of a pair is known only afterwards; where none gains it is the control
 from collections import Counter, defaultdict
 
 import numpy as np
-from adaptation_judging import ASKED, CHOSEN_BY_RANDOM, CONTROL, GUARD
+from adaptation_judging import ASKED, ASKED_ONLY, CHOSEN_BY_RANDOM, CONTROL, GUARD
 from timing import print_rows
 
 from tftransfer.adaptation.guard import ENSEMBLE
 
 HARM = -0.5  # points
 VERDICTS = ("adapted", "adapted in part", "kept source-only")
-FIRST = (GUARD, ASKED, CHOSEN_BY_RANDOM)
+FIRST = (GUARD, ASKED, ASKED_ONLY, CHOSEN_BY_RANDOM)
 
 
 def print_report(rows):

@@ -8,6 +8,7 @@ import csv
 import functools
 import io
 import lzma
+import os
 from pathlib import Path
 
 import keras
@@ -46,7 +47,7 @@ class Pools:
         path = self.cache / f"{name}.npz"
         if not path.exists():
             print(f"computing {name}", flush=True)
-            partial = path.with_suffix(".partial.npz")
+            partial = path.with_suffix(f".{os.getpid()}.npz")
             np.savez(partial, **compute())
             partial.replace(path)
         with np.load(path) as found:
