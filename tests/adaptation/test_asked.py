@@ -293,6 +293,12 @@ def test_what_is_no_label_of_a_target_row_is_refused(labels, kind, message):
         read_answers(labels, NAMES, 300)
 
 
+def test_a_file_without_labels_is_refused(result, tmp_path):
+    result.ask(5, tmp_path / "to_label.csv")
+    with pytest.raises(ValueError, match="at least one label filled in"):
+        result.decide(tmp_path / "to_label.csv")
+
+
 def test_asked_labels_are_checked_before_anything_is_fitted(monkeypatch):
     source, labels = draw_domain(30, 0)
     monkeypatch.setattr(

@@ -135,8 +135,8 @@ def read_answers(labels, classes, num_rows, data_key="", rows=None):
 
     Raises:
         TypeError: If `labels` is neither.
-        ValueError: If a row does not exist, a label is no class, or the file was edited
-            in what is not a label.
+        ValueError: If a file holds no label or was edited elsewhere, a row does not
+            exist, or a label is no class.
 
     Example:
 
@@ -145,8 +145,14 @@ def read_answers(labels, classes, num_rows, data_key="", rows=None):
     {3: 'dog'}
     """
     if isinstance(labels, (str, Path)):
-        names = classes.tolist()
-        labels = read_labels(labels, names, data_key=data_key, rows=rows)
+        path, names = labels, classes.tolist()
+        labels = read_labels(path, names, data_key=data_key, rows=rows)
+        if not labels:
+            raise ValueError(
+                "`labels` must be a file with at least one label filled in. Received: "
+                f"labels={str(path)!r}, with none. Write classes into its column "
+                "'label', or use the page beside it."
+            )
     if not isinstance(labels, dict):
         raise TypeError(
             "`labels` must be a dictionary from row to label, or the path of a filled "
