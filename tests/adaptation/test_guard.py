@@ -96,6 +96,14 @@ def test_where_shares_cannot_be_seen_the_calls_of_the_control_must_have_them():
     assert "calls look like" in decide_on(shares=seen).reasons[1]
 
 
+def test_a_control_next_to_chance_does_not_tell_shares():
+    decision = decide_on(shares=BLIND, left=0.1)
+    assert decision.verdict == "adapted"
+    assert "cannot tell" in decision.reasons[2]
+    assert decide_on(shares=BLIND, left=0.11).verdict == "kept source-only"
+    assert decide_on(shares=FAR, left=0.1).verdict == "kept source-only"
+
+
 def test_without_a_loss_the_judge_decides():
     sides, not_sides = (0, 1, 2, 3), (0, 1)
     decision = decide_on(judge=sides, left=0.81, count=200)

@@ -10,6 +10,7 @@ from tftransfer.adaptation.shares import MOST_OF_CONTROL, Shares
 LEAST_AUC = 0.6  # of telling the domains apart: below, no shift
 LEAST_COMPETENCE = 0.5  # of the control on held-out source rows
 MOST_LEFT = 0.8  # of that competence, by estimate, on the target: below, it has lost
+NEXT_TO_NOTHING = 0.1  # of it left: the calls of such a control show no shares either
 LEAST_VOTE = 1.0  # of the judge, where the control has lost little
 FEWEST_ROWS = 200  # of the target, for such a vote
 IN_TARGET_UNITS, ENSEMBLE = "eD", "E10"
@@ -86,7 +87,8 @@ def decide(control, candidates, judge, evidence):
     with the changes; and whether class shares look the same, since methods in target
     units take a change of shares for a shift.
 
-    - Lost, shares close: the mean of the methods in target units.
+    - Lost, shares close: the mean of the methods in target units. The same where shares
+      cannot be seen and so little is left that the control's calls say nothing of them.
     - Lost, shares perhaps a little different: the mean of all methods.
     - Lost, shares different: only calls that all witnesses and the judge want changed.
     - Not lost, shares close, a vote above 1 in 200 rows or more: as the first.
@@ -119,7 +121,10 @@ def decide(control, candidates, judge, evidence):
         reasons.append(_tell_vote(vote, len(control.labels)))
         if not shares.are_close or not _votes_for_change(vote, control):
             return _keep(control, reasons, scores)
-    if shares.are_close:
+    is_lost = evidence.left <= NEXT_TO_NOTHING and not shares.can_be_seen
+    if is_lost:
+        reasons.append("a control that knows next to nothing there cannot tell")
+    if shares.are_close or is_lost:
         return _adapt(control, candidates[IN_TARGET_UNITS], reasons, scores)
     if shares.may_differ_a_little:
         return _adapt(control, ensemble, reasons, scores)
