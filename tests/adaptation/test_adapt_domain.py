@@ -69,6 +69,48 @@ def test_a_class_that_the_source_lacks_is_never_called(domains):
     assert set(called) == {0, 2, 5}
 
 
+def name_classes(x, y, names):
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
+    data.class_names = names
+    return data
+
+
+def test_classes_go_by_the_names_that_the_source_gives(domains):
+    source, target, labels = domains
+    moved = target + np.float32([3.0, 0.0, 0.0, 0.0])
+    names = ["cat", "dog", "owl"]
+    data = name_classes(source, labels, names)
+    # The target's own order and number of classes is another.
+    place, kept = np.array([1, 0]), labels < 2
+    other = name_classes(moved[kept], place[labels[kept]], ["dog", "cat"])
+    found = tft.adapt_domain(build_body(), data, other, verbose=0)
+    assert found.class_names == names == found.features.classes.tolist()
+    assert set(found.features.labels) <= set(names)
+    assert "the target has nothing called ['owl']" in found.notes
+    right = np.mean(found.features.labels == np.array(names)[labels[kept]])
+    for truth in (other, labels[kept], np.array(names)[labels[kept]]):
+        assert found.evaluate(truth)["chosen"] == right > 0.8
+    rows = found.ask(12, None).rows
+    by_number = {int(row): int(labels[kept][row]) for row in rows}
+    by_name = {row: names[label] for row, label in by_number.items()}
+    decided = found.decide(by_number)
+    assert decided.features.asked == by_name == found.decide(by_name).features.asked
+    assert decided.model.output_shape == (None, 3)
+
+
+def test_refusals_of_names_and_labels(domains):
+    source, target, labels = domains
+    data = name_classes(source, labels, ["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"only in target=\['d'\]\. Rename or merge"):
+        other = name_classes(target, labels, ["a", "b", "d"])
+        tft.adapt_domain(build_body(), data, other, verbose=0)
+    found = tft.adapt_domain(build_body(), data, target, verbose=0)
+    with pytest.raises(ValueError, match="from 0 to 2. Received: labels from 1 to 3"):
+        found.evaluate(labels + 1)
+    with pytest.raises(ValueError, match="Without labels there is nothing to compare"):
+        found.evaluate(tf.data.Dataset.from_tensor_slices(target).batch(8))
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

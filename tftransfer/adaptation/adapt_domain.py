@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from tftransfer.adaptation.adapt_features import adapt_features
+from tftransfer.adaptation.checks import check_same_classes
 from tftransfer.adaptation.domain_batches import CannotTrain, DomainBatches
 from tftransfer.adaptation.domain_models import set_head
 from tftransfer.adaptation.domain_result import DomainAdaptation
@@ -52,7 +53,8 @@ def adapt_domain(
     Args:
         backbone: What `load_backbone` takes or returns. It is not trained; copies are.
         source: Batched `tf.data.Dataset` of `(inputs, labels)`, or a tuple of arrays;
-            labels are whole numbers from 0.
+            labels are whole numbers from 0. Its `class_names`, which our loaders give,
+            name the classes in the result and where labels are asked.
         target: The same without labels; labels that come along are dropped unread, with
             a line.
         methods: As of `adapt_features`.
@@ -70,8 +72,8 @@ def adapt_domain(
         `DomainAdaptation`.
 
     Raises:
-        ValueError: If the source has no labels, the budget is not above 0, or as
-            `adapt_features`.
+        ValueError: If the source has no labels, the target's `class_names` name others
+            than the source's, the budget is not above 0, or as `adapt_features`.
         TypeError: If an argument has the wrong type.
 
     Example:
@@ -88,6 +90,7 @@ def adapt_domain(
     """
     clock = _start(time_budget)
     report = print if verbose in (1, "auto") else _say_nothing
+    class_names, missing = _compare_classes(source, target)
     target = UnlabeledDomain(target)
     backbone = load_backbone(backbone)
     options = {"engine": engine, "verbose": verbose}
@@ -102,18 +105,30 @@ def adapt_domain(
     result = adapt_features(
         rows, labels, own, methods=methods, seed=seed, verbose=verbose
     )
-    result = dataclasses.replace(result, notes=[*result.notes, *notes])
+    result = dataclasses.replace(result, notes=[*missing, *result.notes, *notes])
     networks = {}
     if trials is not None:
         result, networks = choose_network(result, trials), trials.models
     if result.choice in networks:
         report(f"{result.verdict}: {result.reasons[0]}")
-    settings = backbone, int(labels.max()) + 1, networks, own, target.data, seed
-    return _assemble(*settings, result)
+    columns, num_classes = result.classes.astype(int), int(labels.max()) + 1
+    if class_names is not None:
+        result = dataclasses.replace(result, classes=np.array(class_names)[columns])
+    settings = backbone, num_classes, columns, networks, own, target.data, seed
+    return _assemble(*settings, class_names, result)
 
 
 def _say_nothing(line):
     """Take a line and drop it."""
+
+
+def _compare_classes(source, target):
+    """Return the source's class names or None, and what the target lacks, as notes."""
+    names, others = (getattr(data, "class_names", None) for data in (source, target))
+    if not names:
+        return None, []
+    missing = check_same_classes(names, others) if others else []
+    return list(names), [f"the target has nothing called {missing}"] if missing else []
 
 
 def _start(time_budget):
@@ -166,11 +181,12 @@ def _read_labels(labels):
     return labels
 
 
-def _assemble(backbone, num_classes, networks, rows, target, seed, result):
+def _assemble(
+    backbone, num_classes, columns, networks, rows, target, seed, class_names, result
+):
     """Return `DomainAdaptation` with the model of what a result chose."""
-    again = functools.partial(
-        _assemble, backbone, num_classes, networks, rows, target, seed
-    )
+    settings = backbone, num_classes, columns, networks, rows, target, seed, class_names
+    again = functools.partial(_assemble, *settings)
     if result.choice in networks:
         model, agreement = networks[result.choice], 1.0
     else:
@@ -181,5 +197,6 @@ def _assemble(backbone, num_classes, networks, rows, target, seed, result):
             # Of asked rows what the model says, not what was answered.
             result.candidates[result.choice],
         )
-        set_head(model, kernel, bias, result.classes.astype(int))
-    return DomainAdaptation(model, result, agreement, networks, target, again)
+        set_head(model, kernel, bias, columns)
+    found = model, result, agreement, networks, target, class_names
+    return DomainAdaptation(*found, again)

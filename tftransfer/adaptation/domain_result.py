@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from tftransfer.adaptation.result import AdaptationResult
 
@@ -24,6 +26,8 @@ class DomainAdaptation:
             where the choice is linear itself or a network.
         networks: Dict from name to `keras.Model`: candidates trained end to end.
         target: The target's rows without labels, to be shown where labels are asked.
+        class_names: List of `str` that name the classes in `features`, or `None` where
+            the source did not tell them.
     """
 
     model: keras.Model
@@ -31,6 +35,7 @@ class DomainAdaptation:
     agreement: float
     networks: dict
     target: object
+    class_names: list | None
     _assemble: Callable
 
     @property
@@ -82,20 +87,62 @@ class DomainAdaptation:
         """Decide anew by a few labels of target rows, the only ones ever read.
 
         Args:
-            labels: As of `AdaptationResult.decide`.
+            labels: As of `AdaptationResult.decide`; where classes have names, whole
+                numbers count them as the source's labels do.
             rows: As of `AdaptationResult.decide`.
 
         Returns:
             `DomainAdaptation`, with a model of its own.
         """
+        if isinstance(labels, dict):
+            names = self._name(list(labels.values()), self.class_names)
+            labels = dict(zip(labels, names, strict=True))
         return self._assemble(self.features.decide(labels, rows=rows))
 
-    def evaluate(self, labels):
+    def evaluate(self, labeled):
         """Return accuracies of all candidates, for those who have the labels.
 
         An oracle: see `AdaptationResult.evaluate`.
+
+        Args:
+            labeled: The target with its labels, a batched `tf.data.Dataset` of
+                `(inputs, labels)` in the order of the rows adapted to (of our loaders,
+                in any); or the labels alone, `(m,)`.
+
+        Returns:
+            `OracleEvaluation`.
+
+        Raises:
+            ValueError: If the dataset has no labels, or as `AdaptationResult.evaluate`.
         """
-        return self.features.evaluate(labels)
+        names = self.class_names
+        if isinstance(labeled, tf.data.Dataset):
+            names = getattr(labeled, "class_names", None) or names
+            labeled = _read_labels(vars(labeled).get("unshuffled") or labeled)
+        return self.features.evaluate(self._name(labeled, names))
+
+    def _name(self, labels, names):
+        """Return the names of labels that are whole numbers, others as they are."""
+        found = np.asarray(labels)
+        if self.class_names is None or found.dtype.kind not in "iu":
+            return labels
+        if found.size and not 0 <= found.min() <= found.max() < len(names):
+            raise ValueError(
+                f"`labels` must be classes, whole numbers from 0 to {len(names) - 1}. "
+                f"Received: labels from {found.min()} to {found.max()}. They count "
+                f"{names}."
+            )
+        return [names[label] for label in found.tolist()]
 
     def __str__(self):
         return f"{self.features}\nmodel agrees on {self.agreement:.1%} of the target"
+
+
+def _read_labels(dataset):
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) < 2:
+        raise ValueError(
+            "`labeled` must be a dataset of (inputs, labels), or labels. Received: "
+            f"elements of {spec!r}. Without labels there is nothing to compare with."
+        )
+    return np.concatenate([batch[1].numpy() for batch in dataset])

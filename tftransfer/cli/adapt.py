@@ -137,13 +137,11 @@ def _adapt_domain(arguments, earlier):
         time_budget=arguments.time_budget,
         seed=arguments.seed,
     )
-    result = _name_classes(found.features, names)
-    notes = target.notes + result.notes
-    result = dataclasses.replace(result, data_key=target.key, notes=notes)
+    notes = target.notes + found.notes
+    result = dataclasses.replace(found.features, data_key=target.key, notes=notes)
     result = decide_on(result, arguments.labels, earlier)
     if result.asked:
-        answers = {row: names.index(label) for row, label in result.asked.items()}
-        found = found.decide(answers)
+        found = found.decide(result.asked)
 
     def write(folder):
         about = {"source": arguments.source, "target": arguments.target}
@@ -151,13 +149,6 @@ def _adapt_domain(arguments, earlier):
         return write_network(folder, found, names, target.data.data, about)
 
     return result, target, write
-
-
-def _name_classes(result, names):
-    """Return the result with names in place of numbers of classes."""
-    import numpy as np  # not at the top: help must not wait for it
-
-    return dataclasses.replace(result, classes=np.array(names)[result.classes])
 
 
 def _ask(arguments, result, target, about):
