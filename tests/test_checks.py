@@ -164,7 +164,7 @@ def test_numbers_above_zero_pass(value):
 def test_numbers_that_are_not_above_zero_are_refused(value):
     refuses(
         ValueError,
-        f"`rate` must be a finite number >= 5e-324. Received: rate={value!r}. Half?",
+        f"`rate` must be a finite number above 0. Received: rate={value!r}. Half?",
         check_positive,
         "rate",
         value,

@@ -5,8 +5,6 @@ import math
 import numbers
 import sys
 
-_SMALLEST = math.nextafter(0.0, 1.0)  # above 0
-
 
 def nearest(name, choices, count=3):
     """Return up to `count` of `choices` that look most like `name`, best first."""
@@ -59,23 +57,31 @@ def check_number(name, value, minimum=None, maximum=None, advice=""):
         f"<= {maximum}" if maximum is not None else "",
     ]
     wanted = f"a finite number {' and '.join(filter(None, bounds))}".rstrip()
+
+    def is_inside(value):
+        return (minimum is None or value >= minimum) and (
+            maximum is None or value <= maximum
+        )
+
+    _check_real(name, value, wanted, is_inside, advice)
+
+
+def check_positive(name, value, advice=""):
+    """Raise unless `value` is a finite real number above 0."""
+    wanted = "a finite number above 0"
+    _check_real(name, value, wanted, lambda value: value > 0, advice)
+
+
+def _check_real(name, value, wanted, is_inside, advice):
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(
             f"`{name}` must be {wanted}. Received: {name}={value!r} of "
             f"type {type(value).__name__}. {advice}".rstrip()
         )
-    inside = (minimum is None or value >= minimum) and (
-        maximum is None or value <= maximum
-    )
-    if not inside or not math.isfinite(value):
+    if not is_inside(value) or not math.isfinite(value):
         raise ValueError(
             f"`{name}` must be {wanted}. Received: {name}={value!r}. {advice}".rstrip()
         )
-
-
-def check_positive(name, value, advice=""):
-    """Raise unless `value` is a finite real number above 0."""
-    check_number(name, value, _SMALLEST, advice=advice)
 
 
 def check_image_size(name, value):

@@ -200,7 +200,7 @@ def test_images_that_cannot_be_paired_are_told(rng):
 @pytest.mark.parametrize(
     ("budget", "error", "message"),
     [
-        (0, ValueError, "above 0 seconds. Received: time_budget=0"),
+        (0, ValueError, "above 0. Received: time_budget=0"),
         (-1.0, ValueError, "Received: time_budget=-1.0. It is in seconds"),
         ("1h", TypeError, "Received: time_budget='1h'"),
     ],

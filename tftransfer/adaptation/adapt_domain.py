@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from tftransfer.adaptation.adapt_features import adapt_features
+from tftransfer.adaptation.adapt_features import adapt_features, say_nothing
 from tftransfer.adaptation.checks import check_same_classes
 from tftransfer.adaptation.domain_batches import CannotTrain, DomainBatches
 from tftransfer.adaptation.domain_models import set_head
@@ -15,7 +15,7 @@ from tftransfer.adaptation.linear_student import fit_linear_student
 from tftransfer.adaptation.network_choice import choose_network
 from tftransfer.adaptation.pacing import Clock
 from tftransfer.backbones.catalog import load_backbone
-from tftransfer.checks import check_number
+from tftransfer.checks import check_positive
 from tftransfer.data.unlabeled import UnlabeledDomain
 from tftransfer.features.extract_features import extract_features
 from tftransfer.models import build_transfer_model
@@ -89,7 +89,7 @@ def adapt_domain(
     [0, 1]
     """
     clock = _start(time_budget)
-    report = print if verbose in (1, "auto") else _say_nothing
+    report = print if verbose in (1, "auto") else say_nothing
     class_names, missing = _compare_classes(source, target)
     target = UnlabeledDomain(target)
     backbone = load_backbone(backbone)
@@ -118,10 +118,6 @@ def adapt_domain(
     return _assemble(*settings, class_names, result)
 
 
-def _say_nothing(line):
-    """Take a line and drop it."""
-
-
 def _compare_classes(source, target):
     """Return the source's class names or None, and what the target lacks, as notes."""
     names, others = (getattr(data, "class_names", None) for data in (source, target))
@@ -134,12 +130,8 @@ def _compare_classes(source, target):
 def _start(time_budget):
     if time_budget is None:
         return None
-    check_number("time_budget", time_budget, 0, advice="It is in seconds.")
-    if time_budget == 0:
-        raise ValueError(
-            "`time_budget` must be above 0 seconds. Received: time_budget=0. Leave it "
-            "out to train no network."
-        )
+    advice = "It is in seconds; leave it out to train no network."
+    check_positive("time_budget", time_budget, advice)
     return Clock(time_budget)
 
 

@@ -104,7 +104,7 @@ def adapt_features(
     check_whole_number("seed", seed, minimum=0)
     check_choice("verbose", verbose, [0, 1, "auto"])
     _check_methods(methods)
-    report = print if verbose in (1, "auto") else _say_nothing
+    report = print if verbose in (1, "auto") else say_nothing
     domains = read_domains(source_features, source_labels, target_features, seed)
     answers = None
     if asked_labels is not None:
@@ -153,7 +153,7 @@ class _Found:
         return spread.predict.neighborhood
 
 
-def _say_nothing(line):
+def say_nothing(line):
     """Take a line and drop it."""
 
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from tftransfer.checks import import_optional
 from tftransfer.methods.principal_components import find_components
+from tftransfer.report.canvas import make_figure
 
 _MOST_POINTS = 2000  # of each domain
 
@@ -54,14 +54,7 @@ def draw_domains(projection, labels, control_labels, classes):
     Raises:
         ImportError: If matplotlib is missing.
     """
-    figures, canvases = import_optional(
-        "matplotlib.figure",
-        "matplotlib.backends.backend_agg",
-        needs="Figures need matplotlib",
-        extra="demo",
-    )
-    figure = figures.Figure(figsize=(12, 4.2), layout="constrained")
-    canvases.FigureCanvasAgg(figure)
+    figure = make_figure(12, 4.2)
     panels = figure.subplots(1, 3)
     titles = ("in source units", "each domain in its own units")
     for panel, title, target in zip(
@@ -88,7 +81,8 @@ def _draw_changes(panel, target, labels, control_labels, classes):
         panel.scatter(*rows.T, s=12, color=f"C{number}", label=f"now {classes[label]}")
     panel.set_title(f"{changed.sum()} of {len(changed)} target calls changed")
     if len(called):
-        panel.legend(fontsize="small")
+        for name in panel.legend(fontsize="small").get_texts():
+            name.set_parse_math(False)  # a class may be called $
 
 
 def _thin(count):

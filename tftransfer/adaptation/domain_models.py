@@ -8,9 +8,7 @@ import numpy as np
 
 from tftransfer.adaptation.linear_student import distill
 from tftransfer.freezing.depth import set_trainable_depth
-from tftransfer.methods.problem import scaling_of
 from tftransfer.methods.softmax_regression import (
-    fit_softmax_regression,
     one_hot,
     softmax,
 )
@@ -58,12 +56,8 @@ def fit_head(rows, labels, penalty):
     Returns:
         Kernel `(width, num_classes)` and bias `(num_classes,)`, for rows as they are.
     """
-    rows = np.asarray(rows, "float64")
-    scaling = scaling_of(rows)
     targets = one_hot(labels, int(labels.max()) + 1)
-    layer = fit_softmax_regression(scaling(rows), targets, penalty)
-    kernel = layer.weights / scaling.spread[:, None]
-    return kernel, layer.bias - scaling.mean @ kernel
+    return distill(np.asarray(rows, "float64"), targets, penalty)
 
 
 def set_head(model, kernel, bias, classes):

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from tftransfer.evaluation.metrics import roc_auc
 from tftransfer.methods.control import deal_folds
 from tftransfer.methods.principal_components import find_components
 from tftransfer.methods.softmax_regression import (
     fit_softmax_regression,
-    import_scipy,
     one_hot,
 )
 
@@ -52,7 +52,7 @@ def domain_auc(problem):
             rows[train], one_hot(domains[train], 2), _PENALTY, weights=weights[train]
         )
         scores = model(rows[~train])[:, 1]
-        areas.append(area_under_curve(scores, domains[~train] == 1))
+        areas.append(roc_auc(domains[~train], scores))
     return float(np.mean(areas))
 
 
@@ -61,27 +61,6 @@ def _with_squares(rows):
     both = np.concatenate([rows, rows**2], axis=1)
     both = (both - both.mean(axis=0)) / np.maximum(both.std(axis=0), 1e-12)
     return np.clip(both, -_FARTHEST, _FARTHEST)
-
-
-def area_under_curve(scores, positive):
-    """Return the chance that a positive row scores above a negative one.
-
-    Args:
-        scores: Float array `(n,)`.
-        positive: Bool array `(n,)`.
-
-    Returns:
-        Float in 0..1; ties count half.
-
-    Example:
-
-    >>> from tftransfer.adaptation.gates import area_under_curve
-    >>> area_under_curve(np.array([0.1, 0.4, 0.3]), np.array([False, True, False]))
-    1.0
-    """
-    ranks = import_scipy("stats").rankdata(scores)
-    count, others = positive.sum(), (~positive).sum()
-    return float((ranks[positive].sum() - count * (count + 1) / 2) / (count * others))
 
 
 def competence(control, labels):

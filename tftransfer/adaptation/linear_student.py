@@ -61,14 +61,15 @@ def _read_off(predict_proba, rows):
     return kernel, logs[0] - mean @ kernel
 
 
-def distill(rows, probabilities):
+def distill(rows, probabilities, penalty=PENALTY):
     """Return kernel and bias of a softmax layer that learned probabilities of rows.
 
     Args:
         rows: Float array `(m, width)`.
         probabilities: Float array `(m, num_classes)`.
+        penalty: Of the weights, in units of the rows' own spread.
     """
     scaling = scaling_of(rows)
-    student = fit_softmax_regression(scaling(rows), probabilities, PENALTY)
+    student = fit_softmax_regression(scaling(rows), probabilities, penalty)
     kernel = student.weights / scaling.spread[:, None]
     return kernel, student.bias - scaling.mean @ kernel

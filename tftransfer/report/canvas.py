@@ -49,3 +49,8 @@ def save_figure(figure, path):
     check_figure_path(path)
     with replace_when_whole(path, overwrite=True) as partial:
         figure.savefig(partial, facecolor="white")
+
+
+def shorten(name, longest):
+    """Return a name with at most so many characters, its end cut off."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

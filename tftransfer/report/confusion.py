@@ -2,11 +2,17 @@
 
 import numpy as np
 
-from tftransfer.report.canvas import check_figure_path, make_figure, save_figure
+from tftransfer.report.canvas import (
+    check_figure_path,
+    make_figure,
+    save_figure,
+    shorten,
+)
 
 MOST_WITH_COUNTS = 14  # classes whose cells have room for a count and a percentage
 MOST_WITH_TEXT = 30
 MOST_NAMED = 50
+LONGEST_NAME = 24
 
 
 def plot_confusion(evaluation, path):
@@ -107,7 +113,7 @@ def _name_axes(panel, class_names, rows):
     step = -(-num_classes // MOST_NAMED)
     places = list(range(0, num_classes, step))
     size = float(np.clip(170 / num_classes, 7, 15))
-    names = [_shorten(class_names[place]) for place in places]
+    names = [shorten(class_names[place], LONGEST_NAME) for place in places]
     with_rows = [f"{n} ({rows[p]})" for n, p in zip(names, places, strict=True)]
     tilted = max(map(len, names)) * num_classes > 60
     panel.set_xticks(
@@ -124,7 +130,3 @@ def _name_axes(panel, class_names, rows):
     panel.set_ylabel("label (rows)", fontsize=14)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-
-
-def _shorten(name, longest=24):
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"

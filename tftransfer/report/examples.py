@@ -9,6 +9,7 @@ from tftransfer.report.canvas import (
     check_figure_path,
     make_figure,
     save_figure,
+    shorten,
 )
 
 COLUMNS = 4
@@ -132,14 +133,13 @@ def _heading(kind, shown, total, labels):
 
 
 def _caption(names, label, predicted, probabilities):
-    sure = f"{_shorten(names[predicted])}, {100 * probabilities[predicted]:.1f} %"
+    label_name, name = (
+        shorten(names[each], LONGEST_NAME) for each in (label, predicted)
+    )
+    sure = f"{name}, {100 * probabilities[predicted]:.1f} %"
     if label == predicted:
         return sure
-    return f"taken for {sure}\nlabel: {_shorten(names[label])}"
-
-
-def _shorten(name):
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return f"taken for {sure}\nlabel: {label_name}"
 
 
 def _draw_tiles(figure, tiles, titles, color):
