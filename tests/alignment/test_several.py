@@ -46,6 +46,13 @@ def test_the_sum_is_weighted_and_each_part_is_shown(rng):
     assert shown["mcc"] == pytest.approx(parts[1], rel=1e-5)
 
 
+def test_an_aligned_model_takes_a_list_as_well():
+    plain = build_model(None)
+    aligned = tft.AlignedModel(plain, [tft.CORAL(0.5), tft.MCC(1.0)])
+    assert isinstance(aligned.alignment, SeveralAlignments)
+    assert [part.weight for part in aligned.alignment.alignments] == [0.5, 1.0]
+
+
 @pytest.mark.parametrize(
     "make",
     [

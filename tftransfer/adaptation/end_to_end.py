@@ -23,7 +23,6 @@ from tftransfer.alignment.adabn import adapt_batch_norm
 from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.alignment.cdan import CDAN
 from tftransfer.alignment.mcc import MCC
-from tftransfer.alignment.several import SeveralAlignments
 from tftransfer.methods.problem import Candidate
 
 STEPS, LEAST_STEPS = 1500, 200  # of training, and without which it is not tried
@@ -224,7 +223,7 @@ class EndToEnd:
                 return
 
     def _fit(self, model, plan, pace):
-        aligned = AlignedModel(model, SeveralAlignments(plan.alignments()))
+        aligned = AlignedModel(model, plan.alignments())
         aligned.compile(keras.optimizers.Adam(LEARNING_RATE), loss=model.loss)
         accelerate(aligned, engine="tensorflow", verbose=False)
         pairs = self._domains.pairs

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from tftransfer.alignment.several import SeveralAlignments
+
 
 @keras.saving.register_keras_serializable(package="tftransfer")
 class AlignedModel(keras.Model):
@@ -15,7 +17,7 @@ class AlignedModel(keras.Model):
     Args:
         model: Functional `keras.Model` with a layer named `features`, raw input to
             logits. It stays at hand as `.model`: the plain model to save or export.
-        alignment: `Alignment` layer.
+        alignment: `Alignment` layer, or a list of them to be added.
 
     Raises:
         ValueError: If `model` has no layer named `features`.
@@ -29,6 +31,8 @@ class AlignedModel(keras.Model):
         # images themselves stay as they are.
         policy = {"dtype": model.dtype_policy, "autocast": False}
         super().__init__(**{**policy, **kwargs})
+        if isinstance(alignment, (list, tuple)):
+            alignment = SeveralAlignments(alignment)
         self.model = model
         self.alignment = alignment
         self._parts = _Parts(model)
