@@ -37,6 +37,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     },
     "asking": {"checks", "writing"},
     "methods": {"checks", "weighting"},
+    "ranking": {"checks", "methods", "selection", "validation", "weighting"},
     "validation": {"checks", "methods", "tasks", "weighting"},
     "alignment": {"checks"},
     "text": {"checks"},

@@ -72,6 +72,7 @@ _HOMES = {  # public name -> module of the package that defines it
 
 _ROOMS = (
     "methods",
+    "ranking",
     "validation",
     "weighting",
 )  # reached whole: tftransfer.weighting.kmm
