@@ -17,3 +17,8 @@ def values():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(200, 8))
     return rows, rows @ rng.normal(size=(8, 2)) + 2 * rng.normal(size=(200, 2)) + 3
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
