@@ -6,6 +6,7 @@ from tftransfer.checks import check_choice, did_you_mean
 from tftransfer.freezing.batch_norm import POLICIES, apply_batch_norm
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.flags import (
+    has_adapters,
     read_flags,
     restore_flags,
     set_own_flag,
@@ -23,6 +24,9 @@ def set_trainable_depth(model, depth, batch_norm="inference"):
     class and configuration, loss and metrics: Keras would go on training the old
     choice without a word. The optimizer starts anew (its moments are gone). The head
     always learns; see `model_blocks` for blocks and for where the head begins.
+
+    In a model with adapters (`add_lora`) those of the open blocks learn and nothing
+    beside them, BatchNormalization included.
 
     BatchNormalization in the frozen part always runs in inference mode. A `.keras`
     file keeps `layer.trainable` but not the single variables that
@@ -152,11 +156,22 @@ def block_variables(block):
 
 
 def _set_blocks(blocks, first, start, batch_norm):
+    adapted = _adapted_layers(blocks)
     for index, block in enumerate(blocks):
-        if block.variables is None:
-            opened = block.layers[start if index == first else 0 :]
-            _set_layers(block, opened if index >= first else (), batch_norm)
-    _set_variables(blocks, first, batch_norm)
+        if block.variables is not None:
+            continue
+        opened = block.layers[start if index == first else 0 :]
+        if adapted:
+            opened = [layer for layer in opened if id(layer) in adapted]
+        policy = "frozen" if adapted else batch_norm
+        _set_layers(block, opened if index >= first else (), policy)
+    _set_variables(blocks, len(blocks) if adapted else first, batch_norm)
+
+
+def _adapted_layers(blocks):
+    """Ids of the layers that learn in a model with adapters, of others none."""
+    layers = [layer for block in blocks for layer in block.layers]
+    return {id(layer) for layer in layers if has_adapters(layer)}
 
 
 def _set_layers(block, opened, batch_norm):

@@ -59,3 +59,9 @@ def freeze_inside_frozen(model):
             set_trainable(layer, False)
             found = True
     return found
+
+
+def has_adapters(layer):
+    """Whether a layer, or one in it, is of those that `add_lora` lets learn."""
+    inside = layer._flatten_layers()
+    return any(getattr(part, "learns_with_adapters", False) for part in inside)

@@ -103,6 +103,12 @@ def has_plain_call(model):
     return type(model).call in (Functional.call, keras.Sequential.call)
 
 
+def has_own_config(model):
+    """Whether Keras saves `model` by options of its class, not by its layers."""
+    stock = (Functional.get_config, keras.Sequential.get_config)
+    return type(model).get_config not in stock
+
+
 def _nodes(model):
     """Nodes of one graph, each after those it reads. No recursion: graphs are deep."""
     known = {id(tensor) for tensor in model.inputs}

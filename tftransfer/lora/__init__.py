@@ -1,0 +1,1 @@
+"""LoRA: frozen weights, and beside them thin factors that learn."""
