@@ -50,6 +50,38 @@ def evaluate(model, dataset, *, class_names=None, task=None, engine=None):
     >>> evaluate(model, rows.batch(2), task="classification").metrics["accuracy"]
     0.5
     """
+    kind, labels, outputs = read_outputs(
+        model, dataset, class_names=class_names, task=task, engine=engine
+    )
+    if class_names is None:
+        class_names = getattr(dataset, "class_names", None)
+    return evaluate_predictions(
+        labels,
+        np.asarray(kind.probabilities(outputs)),
+        class_names=class_names,
+        task=kind.name,
+    )
+
+
+def read_outputs(model, dataset, *, class_names=None, task=None, engine=None):
+    """Run a model over labeled data, and bring both to one form.
+
+    Args:
+        model: See `evaluate`.
+        dataset: See `evaluate`.
+        class_names: See `evaluate`; only checked.
+        task: See `evaluate`.
+        engine: See `evaluate`.
+
+    Returns:
+        Tuple of the `Task`, the labels as `read_labels` gives them, and the outputs of
+        the model, a float64 array `(n, num_outputs)`.
+
+    Raises:
+        EngineError: See `evaluate`.
+        TypeError: See `evaluate`.
+        ValueError: See `evaluate`.
+    """
     _check_model(model)
     _check_dataset(dataset)
     if class_names is None:
@@ -69,12 +101,7 @@ def evaluate(model, dataset, *, class_names=None, task=None, engine=None):
         )
     # In float64 two confident rows rarely round to the same probability (ROC-AUC).
     exact = np.concatenate(outputs).astype(np.float64)
-    return evaluate_predictions(
-        np.concatenate(labels),
-        np.asarray(kind.probabilities(exact)),
-        class_names=class_names,
-        task=kind.name,
-    )
+    return kind, np.concatenate(labels), exact
 
 
 def _check_model(model):

@@ -5,6 +5,12 @@ import statistics
 
 import numpy as np
 
+from tftransfer.evaluation.reliability import (
+    NUM_BINS,
+    confidence_and_outcome,
+    reliability_bins,
+)
+
 
 def wilson_interval(num_correct, num_rows, confidence=0.95):
     """Interval for a proportion, such as an accuracy, from independent rows.
@@ -161,11 +167,13 @@ def average_precision(labels, scores):
     return float(np.sum(gained * hits / passed))
 
 
-def expected_calibration_error(labels, probabilities, num_bins=15):
+def expected_calibration_error(
+    labels, probabilities, num_bins=NUM_BINS, *, equal_mass=False
+):
     """How far confidence and accuracy lie apart, averaged over the rows.
 
-    The confidence of a row is its largest probability. Rows fall into bins of equal
-    width over (0, 1], each closed on the right; a bin's gap weighs by its rows:
+    The confidence of a row is its largest probability. Rows fall into bins over
+    (0, 1], each closed on the right; a bin's gap weighs by its rows:
 
         ECE = sum_m (|B_m| / n) |accuracy(B_m) - confidence(B_m)|
 
@@ -173,6 +181,7 @@ def expected_calibration_error(labels, probabilities, num_bins=15):
         labels: Integer array `(n,)`, values in `0..num_classes - 1`.
         probabilities: Float array `(n, num_classes)`, rows sum to one.
         num_bins: Whole number, at least 1.
+        equal_mass: Whether bins hold equally many rows; otherwise equally wide.
 
     Returns:
         Float in 0..1; 0 means that of the rows with confidence 0.8, 80 % are right.
@@ -186,11 +195,5 @@ def expected_calibration_error(labels, probabilities, num_bins=15):
     Reference:
         [Guo et al., 2017](https://arxiv.org/abs/1706.04599), equation 3.
     """
-    probabilities = np.asarray(probabilities)
-    # The edges in the dtype of the probabilities, so that a value on an edge is on it.
-    edges = np.linspace(0, 1, num_bins + 1).astype(probabilities.dtype)
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == np.asarray(labels)
-    bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, num_bins - 1)
-    gap = np.bincount(bins, weights=correct - confidence.astype(float))
-    return float(np.abs(gap).sum() / len(confidence))
+    events = confidence_and_outcome(labels, probabilities, "classification")
+    return reliability_bins(*events, num_bins, equal_mass=equal_mass).error
