@@ -1,0 +1,1 @@
+"""Learning rates layer by layer, for every Keras optimizer."""
