@@ -18,6 +18,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "tasks": {"checks"},
     "freezing": {"checks"},
     "heads": {"checks"},
+    "rates": {"checks", "freezing"},
     "lora": {"checks", "freezing", "writing"},
     "adaptation": {
         "acceleration",

@@ -23,6 +23,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "Features": "features.extract_features",
     "HubLayer": "backbones.hub_layer",
     "LabelFreeScores": "validation.callback",
+    "LayerwiseRates": "rates.layerwise_rates",
     "MCC": "alignment.mcc",
     "MMD": "alignment.mmd",
     "Question": "asking.asking",
