@@ -43,12 +43,11 @@ def read_classes(labels, num_rows):
     return classes, len(names)
 
 
-def read_values(labels, num_rows):
+def read_numbers(labels, num_rows):
     """Return values `(num_rows, num_values)` in float64.
 
     Raises:
-        ValueError: If there are not one or more finite numbers for each row, or a
-            column is constant.
+        ValueError: If there are not one or more finite numbers for each row.
     """
     labels = np.asarray(labels)
     values = labels[:, None] if labels.ndim == 1 else labels
@@ -66,6 +65,16 @@ def read_values(labels, num_rows):
             "`labels` must be finite. Received: labels with NaN or infinity, first in "
             f"row {row}. Drop those rows."
         )
+    return values
+
+
+def read_values(labels, num_rows):
+    """Return values as `read_numbers`, every column of which varies.
+
+    Raises:
+        ValueError: If they are none, or a column is constant.
+    """
+    values = read_numbers(labels, num_rows)
     same = (values == values[0]).all(axis=0)
     if same.any():
         raise ValueError(
