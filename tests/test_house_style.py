@@ -88,6 +88,16 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "tasks",
         "writing",
     },
+    "calibration": {
+        "checks",
+        "columns",
+        "evaluation",
+        "features",
+        "freezing",
+        "tasks",
+        "writing",
+    },
+    "explanation": {"checks", "freezing", "tasks"},
     "selection": {"checks", "columns", "evaluation", "tasks", "writing"},
     "export": {
         "_version",

@@ -195,5 +195,6 @@ def expected_calibration_error(
     Reference:
         [Guo et al., 2017](https://arxiv.org/abs/1706.04599), equation 3.
     """
-    events = confidence_and_outcome(labels, probabilities, "classification")
-    return reliability_bins(*events, num_bins, equal_mass=equal_mass).error
+    confidence, right = confidence_and_outcome(labels, probabilities, "classification")
+    bins = reliability_bins(confidence, right, num_bins, equal_mass=equal_mass)
+    return bins.error

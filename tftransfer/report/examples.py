@@ -105,7 +105,7 @@ def build_examples_figure(images, predictions, *, class_names=None, num_examples
             "Pass the rows that were evaluated, in the same order."
         )
     right, wrong = choose_examples(labels, probabilities, num_examples)
-    pixels = _read_images(images, right + wrong)
+    pixels = read_images(images, right + wrong)
     predicted = probabilities.argmax(axis=1)
     num_right = int((predicted == labels).sum())
     num_lines = [-(-len(rows) // COLUMNS) or 0.2 for rows in (right, wrong)]
@@ -179,7 +179,19 @@ def _read_predictions(predictions, class_names):
     return labels, probabilities, names
 
 
-def _read_images(images, rows):
+def read_images(images, rows):
+    """Return some images as what matplotlib draws, by row.
+
+    Args:
+        images: See `plot_examples`.
+        rows: List of row numbers.
+
+    Returns:
+        Dictionary from row to uint8 array `(height, width)` or `(height, width, 3)`.
+
+    Raises:
+        ValueError: If a row is missing, is no image or holds values in 0..1.
+    """
     missing = [row for row in rows if isinstance(images, dict) and row not in images]
     if missing:
         raise ValueError(

@@ -1,0 +1,62 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tftransfer.explanation.explainer import build_explainer
+
+
+@pytest.mark.parametrize("method", ["cam", "grad_cam"])
+def test_it_runs_in_a_graph(make_model, average, images, method):
+    explainer = build_explainer(
+        make_model(average), method=method, task="classification"
+    )
+    maps, classes = explainer(images)
+    traced = tf.function(explainer, input_signature=[tf.TensorSpec([None, 12, 16, 3])])
+    found = traced(images.astype("float32"))
+    np.testing.assert_allclose(found[0], maps, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found[1], classes)
+
+
+def test_it_goes_on_from_a_feature_map_at_hand(make_model, flat, images):
+    explainer = build_explainer(make_model(flat), task="classification")
+    feature_map = explainer.cut.run_below(images, training=False)
+    for found, expected in zip(
+        explainer.explain_map(feature_map), explainer(images), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_model_is_left_as_it_is(make_model, average, images):
+    model = make_model(average)
+    before = [len(layer._inbound_nodes) for layer in model.layers]
+    weights = model.get_weights()
+    build_explainer(model, method="grad_cam", task="classification")(images)
+    assert [len(layer._inbound_nodes) for layer in model.layers] == before
+    for now, then in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_cam_is_refused_where_it_does_not_apply(make_model, flat):
+    with pytest.raises(ValueError, match="Received: above the feature map 'map' lie"):
+        build_explainer(make_model(flat), method="cam")
+
+
+def test_unknown_methods_are_refused(make_model, average):
+    with pytest.raises(ValueError, match="Received: method='lime'"):
+        build_explainer(make_model(average), method="lime")
+
+
+def test_half_precision_is_explained_in_single(average, images):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        inputs = keras.Input((12, 16, 3))
+        x = keras.layers.Conv2D(5, 3, name="map")(inputs)
+        model = keras.Model(inputs, average(x, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for method in ("cam", "grad_cam"):
+        explainer = build_explainer(model, method=method, task="classification")
+        maps, _ = explainer(images)
+        assert maps.dtype == "float32"
+        assert np.isfinite(maps).all()
