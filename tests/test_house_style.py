@@ -62,6 +62,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "freezing",
         "heads",
         "lora",
+        "rates",
         "resizing",
         "tasks",
     },

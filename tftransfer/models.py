@@ -197,6 +197,7 @@ def load_model(path, *, safe_mode=True):
     """
     from tftransfer.backbones import combined, hub  # noqa: F401  registers layers
     from tftransfer.lora import adapted  # noqa: F401  so does this
+    from tftransfer.rates import layerwise_rates  # noqa: F401  and an optimizer
 
     if not os.path.isfile(path):
         raise ValueError(
