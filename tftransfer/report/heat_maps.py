@@ -15,6 +15,7 @@ PAIRS = 3  # an image and its heat map, side by side
 COLORS = "inferno"
 STRONGEST = 0.75  # share of the color where the heat is 1
 LONGEST_NAME = 40
+LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue, as in JPEG
 
 
 def plot_heat_maps(
@@ -82,7 +83,9 @@ def build_heat_map_figure(
     pixels = read_images(images, rows)
     num_lines = -(-len(rows) // PAIRS)
     num_pairs = min(PAIRS, len(rows))
-    figure = make_figure(4 * num_pairs, 0.3 + 2.5 * num_lines)
+    height, width = heat_maps.shape[1:]
+    tile = np.clip(1.75 * height / width, 0.5, 4)  # of an image 1.75 inches wide
+    figure = make_figure(4 * num_pairs, 0.1 + (0.6 + tile) * num_lines)
     cells = figure.subfigures(num_lines, num_pairs, squeeze=False)
     for row, cell in zip(rows, cells.flat, strict=False):
         _check_size(row, pixels[row], heat_maps[row])
@@ -90,8 +93,8 @@ def build_heat_map_figure(
         cell.suptitle(
             shorten(captions[row], LONGEST_NAME), fontsize=12, parse_math=False
         )
-        for panel in (plain, heated):
-            panel.imshow(pixels[row], cmap="gray", vmin=0, vmax=255)
+        for panel, under in ((plain, pixels[row]), (heated, _grey(pixels[row]))):
+            panel.imshow(under, cmap="gray", vmin=0, vmax=255)
             panel.axis("off")
         heated.imshow(
             heat_maps[row],
@@ -101,6 +104,11 @@ def build_heat_map_figure(
             alpha=STRONGEST * np.sqrt(heat_maps[row]),
         )
     return figure
+
+
+def _grey(pixels):
+    """Return an image without its colors, which heat could be taken for."""
+    return pixels if pixels.ndim == 2 else pixels @ LUMA
 
 
 def _read_captions(captions, classes, class_names):

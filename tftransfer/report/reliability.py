@@ -21,6 +21,9 @@ from tftransfer.report.canvas import (
 
 MOST_PANELS = 3
 LARGEST_DOT = 420  # in points squared, of a bin that holds every row
+SMALLEST_DOT = 12
+PALE = "#bbbbbb"
+KEPT = "as often right as sure"
 LONGEST_NAME = 30
 
 
@@ -81,7 +84,7 @@ def build_reliability_figure(predictions, *, num_bins=NUM_BINS, equal_mass=False
         for name, each in named.items()
     }
     several_labels = any(each.task == "multi_label" for each in named.values())
-    figure = make_figure(12 if len(named) > 1 else 7.2, 5.6 if len(named) > 2 else 7.6)
+    figure = make_figure(12 if len(named) > 1 else 7.2, 5.8 if len(named) > 2 else 7.8)
     panels = figure.subplots(
         2, len(named), squeeze=False, sharex=True, sharey="row", height_ratios=[4, 1]
     )
@@ -99,6 +102,7 @@ def build_reliability_figure(predictions, *, num_bins=NUM_BINS, equal_mass=False
     came = "share that is there" if several_labels else "share that is right"
     panels[0, 0].set_ylabel(came, fontsize=13)
     panels[1, 0].set_ylabel("rows" if not several_labels else "labels", fontsize=13)
+    panels[0, 0].legend(loc="upper left", fontsize=11, frameon=False)
     for panel in panels[1]:
         panel.set_xlabel(promised, fontsize=13)
     return figure
@@ -122,20 +126,21 @@ def _draw_bins(panel, bins):
     shown = bins.counts > 0
     promised, came = bins.confidence[shown], bins.frequency[shown]
     counts = bins.counts[shown]
-    panel.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    panel.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label=KEPT)
     ends = np.array(
         [
             wilson_interval(share * count, count)
             for share, count in zip(came, counts, strict=True)
         ]
     )
-    panel.vlines(promised, ends[:, 0], ends[:, 1], color="#bbbbbb", linewidth=3)
-    panel.vlines(promised, promised, came, color=VERMILION, linewidth=1.5)
-    area = np.maximum(LARGEST_DOT * counts / counts.sum(), 12)
+    panel.vlines(
+        promised, ends[:, 0], ends[:, 1], color=PALE, linewidth=3, label="95 % interval"
+    )
+    panel.vlines(promised, promised, came, color=VERMILION, linewidth=1.5, label="gap")
+    area = np.maximum(LARGEST_DOT * counts / counts.sum(), SMALLEST_DOT)
     panel.scatter(promised, came, s=area, color=BLUE, zorder=3)
     panel.set_xlim(-0.02, 1.02)
     panel.set_ylim(-0.02, 1.02)
-    panel.set_aspect("equal")
     panel.grid(color="#eeeeee")
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
