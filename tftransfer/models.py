@@ -15,6 +15,7 @@ from tftransfer.freezing.depth import check_depth_kind, set_trainable_depth
 from tftransfer.freezing.flags import freeze_inside_frozen
 from tftransfer.freezing.recompiling import recompile
 from tftransfer.heads import apply_head, check_head
+from tftransfer.regularization.layer import Regularization
 from tftransfer.tasks import (
     TASKS,
     Task,
@@ -38,12 +39,13 @@ def build_transfer_model(
     dropout=0.0,
     batch_norm="inference",
     alignment=None,
+    regularization=None,
     dtype=None,
     seed=None,
 ):
     """Build a compiled model: pretrained backbone, new head, logits out.
 
-    Without alignment and without a hub module the result is a plain functional
+    Without alignment, regularization and a hub module the result is a plain functional
     `keras.Model` of stock layers; its `.keras` file loads with Keras alone. Resizing
     and preprocessing are layers of the model, so images go in as they are.
 
@@ -70,16 +72,19 @@ def build_transfer_model(
         alignment: `None`, an `Alignment` such as `CORAL()`, or a list of them, which
             are added; then the result is an `AlignedModel` and `fit` takes
             `pair_domains(source, target)`.
+        regularization: `None`, a `Regularization` such as `L2SP()`, or a list of them,
+            which hold the network near its pretrained weights; then the result is an
+            `AlignedModel`, whose `.model` is the plain one.
         dtype: Keras dtype policy, such as `"mixed_bfloat16"`; `None`: the global one.
             Pixels and logits stay float32, and what is built already as it is.
         seed: Seed of all random generators (Python, NumPy, backend), set before
             building: the same seed gives the same model on the same machine.
 
     Returns:
-        A compiled `keras.Model`, or `AlignedModel` with alignment: images `(batch,
-        height, width, in_channels)`, values 0..255, any numeric dtype, to logits
-        `(batch, num_classes)`. Compiled with Adam and the loss and metrics of the task;
-        call `compile` again as you like.
+        A compiled `keras.Model`, or `AlignedModel` with alignment or regularization:
+        images `(batch, height, width, in_channels)`, values 0..255, any numeric dtype,
+        to logits `(batch, num_classes)`. Compiled with Adam and the loss and metrics of
+        the task; call `compile` again as you like.
 
     Raises:
         ValueError: If an argument is not acceptable, before anything is loaded.
@@ -98,9 +103,11 @@ def build_transfer_model(
     """
     check_head(head, dropout)
     check_depth_kind(trainable_depth, batch_norm)
-    _check_arguments(backbone, num_classes, task, alignment)
+    _check_arguments(backbone, num_classes, task)
     if isinstance(alignment, (list, tuple)):
         alignment = SeveralAlignments(alignment)
+    _check_layers("alignment", alignment, Alignment, "tft.CORAL(weight=1.0)")
+    _check_layers("regularization", regularization, Regularization, "tft.L2SP(0.1)")
     if seed is not None:
         check_whole_number("seed", seed, 0)
         keras.utils.set_random_seed(seed)
@@ -110,7 +117,8 @@ def build_transfer_model(
     settings = Task(task, num_classes)
     check_gives_logits(model, settings)
     set_trainable_depth(model, trainable_depth, batch_norm=batch_norm)
-    model = model if alignment is None else AlignedModel(model, alignment)
+    if alignment is not None or regularization is not None:
+        model = AlignedModel(model, alignment, regularization)
     model.compile(
         optimizer=keras.optimizers.Adam(_LEARNING_RATE),
         loss=build_loss(settings),
@@ -121,7 +129,7 @@ def build_transfer_model(
     return model
 
 
-def _check_arguments(backbone, num_classes, task, alignment):
+def _check_arguments(backbone, num_classes, task):
     check_choice("task", task, TASKS)
     advice = "For two classes pass 2, or 1 for a single logit."
     check_whole_number("num_classes", num_classes, advice=advice)
@@ -130,14 +138,26 @@ def _check_arguments(backbone, num_classes, task, alignment):
             '`num_classes` must be at least 2 with task="multi_label". Received: '
             'num_classes=1. One label that is there or not: task="classification".'
         )
-    is_list = isinstance(alignment, (list, tuple))
-    if not is_list and not isinstance(alignment, (Alignment, type(None))):
-        raise TypeError(
-            "`alignment` must be None, an Alignment layer or a list of them. Received: "
-            f"alignment={alignment!r} of type {type(alignment).__name__}. Pass for "
-            "example alignment=tft.CORAL(weight=1.0)."
-        )
     check_handle(backbone)
+
+
+def _check_layers(name, given, kind, example):
+    """Raise unless `given` is `None`, a layer of `kind` or a list of such."""
+    if given is None:
+        return
+    layers_ = given if isinstance(given, (list, tuple)) else [given]
+    if not layers_:
+        raise ValueError(
+            f"`{name}` must be None or at least one {kind.__name__} layer. Received: "
+            f"{name}={given!r}. Pass for example {name}=[{example}]."
+        )
+    for layer in layers_:
+        if not isinstance(layer, kind):
+            raise TypeError(
+                f"`{name}` must be None, a layer of kind {kind.__name__} or a list of "
+                f"them. Received: {name}={given!r} of type {type(given).__name__}. "
+                f"Pass for example {name}={example}."
+            )
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from tftransfer.acceleration.preprocessing import (
     preprocess,
     preprocesses,
 )
+from tftransfer.acceleration.recutting import fit_in_pieces
 
 _METHODS = ("fit", "evaluate", "predict")
 _REPLACED = (
@@ -160,21 +161,33 @@ class _Methods:
         return FastPath(path.model, path.settings, None) if is_silent else path
 
     def _fit(self, path, values, keras_fit, given):
+        def run(**changes):
+            return self._fit_piece(path, {**values, **changes}, keras_fit)
+
+        return fit_in_pieces(
+            self._model,
+            run,
+            initial_epoch=values["initial_epoch"],
+            epochs=values["epochs"],
+            callbacks=keras.tree.flatten(values["callbacks"] or []),
+        )
+
+    def _fit_piece(self, path, values, keras_fit):
         try:
             train, validation, own = self._split(values)
         except TypeError as error:
             path.decline(f"{error}".rstrip("."))
-            return self._run_class("fit", given)
+            return self._class_methods["fit"](**values)
         with path.training(
             train,
             validation,
             epochs=values["epochs"] - values["initial_epoch"],
-            callbacks=keras.tree.flatten(values["callbacks"] or []),
+            callbacks=values["callbacks"],
             class_weight=values["class_weight"],
             seed=int(np.random.randint(2**31)),
         ) as stored:
             if stored is None:
-                return self._run_class("fit", given)
+                return self._class_methods["fit"](**values)
             kept = {name: x for name, x in values.items() if name not in _REPLACED}
             if own is not None:
                 kept["validation_data"] = own

@@ -128,6 +128,10 @@ class _Chunks:
             logs = self._function(leaves)(*leaves)
         return logs
 
+    def trace_again(self):
+        """Forget the traces: other layers learn from here on."""
+        self._functions.clear()
+
     def _function(self, leaves):
         size = leaves[0].shape[1]
         if size not in self._functions:

@@ -51,7 +51,8 @@ def find_frozen_cuts(model, *, allow_random=False):
     """
     entries = entry_models(model)
     if not entries:
-        return FrozenCuts([], "the model is not functional, so it cannot be cut")
+        why = getattr(model, "obstacle_to_cutting", None)
+        return FrozenCuts([], why or "the model is not functional, so it cannot be cut")
     own = _overridden(model)
     if own:
         return FrozenCuts([], f"the model has its own {own}, which may use the inputs")
@@ -91,7 +92,8 @@ def _overridden(model):
     """Name of the first step that the model's class has of its own, or `None`."""
     steps = ("train_step", "test_step", "predict_step", "compute_loss")
     for name in (*steps, "compute_metrics"):
-        if getattr(type(model), name) is not getattr(keras.Model, name):
+        own = getattr(type(model), name)
+        if own is not getattr(keras.Model, name) and not hasattr(own, "ignores_inputs"):
             return name
     return None
 

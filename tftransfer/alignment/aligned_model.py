@@ -1,46 +1,67 @@
-"""A model that learns from two domains with plain fit."""
+"""A model that learns from more than labels, with plain fit."""
 
 import keras
-from keras import ops
 
+from tftransfer.alignment.model_parts import ModelParts, pool
 from tftransfer.alignment.several import SeveralAlignments
+from tftransfer.regularization.layer import TrainingPass
+from tftransfer.regularization.starting_weights import (
+    StartingWeights,
+    check_replaceable,
+    number_trackers,
+    other_weights,
+)
 
 
 @keras.saving.register_keras_serializable(package="tftransfer")
 class AlignedModel(keras.Model):
-    """A transfer model that learns from labeled source and unlabeled target data.
+    """A transfer model with what plain Keras has no place for while it trains.
 
-    `fit` takes batches `((source_x, target_x), source_y)`, as `pair_domains` makes
-    them; the batches of both domains may differ in size. `evaluate` and `predict` take
-    one input. Set the depth of this model, not of `.model`: this one is compiled.
+    With an alignment it learns from labeled source and unlabeled target data: `fit`
+    takes batches `((source_x, target_x), source_y)`, as `pair_domains` makes them; the
+    batches of both domains may differ in size. With a regularization it stays near the
+    weights it has when this model is made; without alignment `fit` takes what the plain
+    model takes. `evaluate` and `predict` take one input and count the loss of the
+    labels alone. Set the depth of this model, not of `.model`: this one is compiled.
 
     Args:
         model: Functional `keras.Model` with a layer named `features`, raw input to
             logits. It stays at hand as `.model`: the plain model to save or export.
-        alignment: `Alignment` layer, or a list of them to be added.
+        alignment: `Alignment` layer, a list of them to be added, or `None`.
+        regularization: `Regularization` layer, a list of them to be added, or `None`.
 
     Raises:
-        ValueError: If `model` has no layer named `features`.
+        ValueError: If `model` has no layer named `features`, or weights that a
+            regularization replaces lie in a SavedModel.
 
     Reference:
         [Sun & Saenko, 2016](https://arxiv.org/abs/1607.01719), figure 1.
     """
 
-    def __init__(self, model, alignment, **kwargs):
+    def __init__(self, model, alignment=None, regularization=None, **kwargs):
         # The plain model's policy, for `compile` to scale the loss under float16. The
         # images themselves stay as they are.
         policy = {"dtype": model.dtype_policy, "autocast": False}
         super().__init__(**{**policy, **kwargs})
         if isinstance(alignment, (list, tuple)):
             alignment = SeveralAlignments(alignment)
+        if not isinstance(regularization, (list, tuple)):
+            regularization = [] if regularization is None else [regularization]
         self.model = model
         self.alignment = alignment
-        self._parts = _Parts(model)
-        if not alignment.built:  # before weights are loaded into it
+        self.regularization = list(regularization)
+        number_trackers(self.regularization)
+        check_replaceable(model, self.regularization)
+        names = [name for x in self.regularization for name in x.map_names(model)]
+        self._parts = ModelParts(model, dict.fromkeys(names))
+        self.start = None
+        if any(part.needs_start for part in self.regularization):
+            self.start = StartingWeights(self._float_weights())
+        if alignment is not None and not alignment.built:  # before weights are loaded
             width = self._parts.backbone.output_shape[-1]
             shapes = {"features": (None, width), "logits": model.output_shape}
             alignment.build(shapes, shapes)
-        self._aligns = True
+        self._aligns, self._regularizes = alignment is not None, bool(regularization)
         self.built = True  # the plain model is
 
     @property
@@ -56,92 +77,145 @@ class AlignedModel(keras.Model):
     @property
     def entry_models(self):
         """The functional models that images are passed to, all with the same layers."""
-        return [self._parts.backbone, self.model]
+        if self.obstacle_to_cutting:
+            return []
+        self._parts.choose_maps()
+        return [self._parts.entry, self.model]
+
+    @property
+    def obstacle_to_cutting(self):
+        """Why frozen features must not be stored, or `None`."""
+        if self.start is not None and self._parts.has_moved(self._pairs()):
+            return (
+                "feature maps are compared with pretrained ones, and a frozen part "
+                "below them has moved from its pretrained weights"
+            )
+        return None
 
     def call(self, inputs, training=None):
         """Return the logits of one input, or of the source in a pair."""
-        is_pair = isinstance(inputs, (list, tuple))
+        for tracker in self._trackers():
+            tracker.forget()
+        is_pair = self.alignment is not None and isinstance(inputs, (list, tuple))
         source = inputs[0] if is_pair else inputs
         self._aligns = bool(is_pair and training and self.alignment.weight)
-        if not self._aligns:
+        self._regularizes = bool(training and self.regularization)
+        if not self._aligns and not self._regularizes:
             return self.model(source, training=training)
-        features = self._parts.features(source, inputs[1], training)
-        logits = [self._parts.head(x, training=training) for x in features]
-        domains = [
-            {"features": _pool(x), "logits": y}
-            for x, y in zip(features, logits, strict=True)
+        if self._parts.has_other_maps():
+            self._parts.choose_maps()
+        with other_weights(self.model, self._replacements()):
+            made = self._run(source, inputs[1] if self._aligns else None, training)
+        if self._aligns:
+            domains = [{**x, "features": pool(x["features"])} for x in made]
+            features_learn = bool(self._parts.backbone.trainable_variables)
+            self.add_loss(self.alignment(*domains, features_learn=features_learn))
+        if self._regularizes:
+            self._add_penalties(source, made[0])
+        return made[0]["logits"]
+
+    def _run(self, source, target, training):
+        """Run one input, or source and target: a list of dicts of what was made."""
+        looks_inside = self._parts.entry_names or any(
+            part.needs_features for part in self.regularization
+        )
+        if target is None and not looks_inside:
+            return [{"logits": self.model(source, training=training)}]
+        if target is None:
+            made = [self._parts.run(source, training)]
+        else:
+            made = self._parts.run_pair(source, target, training)
+        return [
+            {**x, "logits": self._parts.head(x["features"], training=training)}
+            for x in made
         ]
-        features_learn = bool(self._parts.backbone.trainable_variables)
-        self.add_loss(self.alignment(*domains, features_learn=features_learn))
-        return logits[0]
+
+    def _replacements(self):
+        if not self._regularizes:
+            return []
+        pairs = _learning(self._pairs())
+        return [x for part in self.regularization for x in part.replace(pairs)]
+
+    def _add_penalties(self, source, made):
+        backbone = self._parts.backbone
+        features = None
+        if backbone.trainable_variables and "features" in made:
+            features = pool(made["features"])
+        names = self._parts.entry_names
+        starts = self._starting_maps(source) if names else {}
+        shown = TrainingPass(
+            backbone=_learning(self._pairs()),
+            head=self._parts.head.trainable_variables,
+            features=features,
+            maps={name: (made[name], starts[name]) for name in names},
+        )
+        for part in self.regularization:
+            penalty = part.penalty(shown)
+            if penalty is not None:
+                part.tracker.note(penalty)
+                self.add_loss(penalty)
+
+    def _starting_maps(self, source):
+        with other_weights(self.model, self._pairs(), keep_updates=False):
+            return self._parts.run(source, training=False)
+
+    def _float_weights(self):
+        weights = self._parts.backbone.weights
+        return [
+            x for x in weights if "float" in keras.backend.standardize_dtype(x.dtype)
+        ]
+
+    def _pairs(self):
+        """The backbone's weights, each with its value before training."""
+        if self.start is None:
+            return []
+        return list(zip(self._float_weights(), self.start.weights, strict=True))
+
+    def compute_loss(self, *args, **kwargs):
+        """Return the loss of the labels and all that `call` has added."""
+        for tracker in self._trackers():
+            tracker.count_noted()
+        return super().compute_loss(*args, **kwargs)
+
+    compute_loss.ignores_inputs = True  # the fast path may replace them
+
+    def _trackers(self):
+        """The metrics of what is added to the loss."""
+        trackers = [part.tracker for part in self.regularization if part.tracker]
+        return trackers + (self.alignment.trackers if self.alignment else [])
 
     def get_metrics_result(self):
-        """Return the metrics; the alignment loss only where it was computed."""
+        """Return the metrics; added losses only where they were computed."""
         results = super().get_metrics_result()
-        if not self._aligns:
-            for tracker in self.alignment.trackers:
+        aligning = self.alignment.trackers if self.alignment else []
+        for tracker in self._trackers():
+            is_shown = self._aligns if tracker in aligning else self._regularizes
+            if not is_shown:
                 results.pop(tracker.name, None)
         return results
 
     def get_config(self):
         """Return the arguments that rebuild this model."""
         serialize = keras.saving.serialize_keras_object
-        return {
+        config = {
             "model": serialize(self.model),
-            "alignment": serialize(self.alignment),
+            "alignment": self.alignment and serialize(self.alignment),
             "name": self.name,
         }
+        if self.regularization:
+            config["regularization"] = [serialize(x) for x in self.regularization]
+        return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Rebuild the model from `get_config`."""
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("model", "alignment")
+            for name in ("model", "alignment", "regularization")
+            if config.get(name) is not None
         }
         return cls(**parts, name=config["name"])
 
 
-class _Parts:
-    """Backbone and head as two models that share the layers of one."""
-
-    def __init__(self, model):
-        names = [layer.name for layer in model.layers]
-        if "features" not in names:
-            raise ValueError(
-                "`model` must have a layer named 'features', where backbone and head "
-                f"meet. Received: layers {names[-3:]} at the end. Build it with "
-                "build_transfer_model."
-            )
-        # On word vectors that learn, `features` marks what stays, further down.
-        last = "text_features" if "text_features" in names else "features"
-        features = model.get_layer(last).output
-        self.backbone = keras.Model(model.input, features)
-        self.head = keras.Model(features, model.output)
-
-    def features(self, source, target, training):
-        """Features of both domains, in one pass where the images are of one size."""
-        both = [source, target]
-        leaves = [keras.tree.flatten(x) for x in both]
-        if not _fit_together(*leaves):
-            return [self.backbone(x, training=training) for x in both]
-        if any(a.dtype != b.dtype for a, b in zip(*leaves, strict=True)):
-            both = keras.tree.map_structure(lambda x: ops.cast(x, "float32"), both)
-        # One batch: both domains meet the same BatchNormalization statistics.
-        joined = keras.tree.map_structure(lambda *x: ops.concatenate(x, axis=0), *both)
-        features = self.backbone(joined, training=training)
-        size = ops.shape(leaves[0][0])[0]
-        return [features[:size], features[size:]]
-
-
-def _fit_together(source, target):
-    """Whether rows of both can lie in one batch; sizes not known may differ."""
-    return all(
-        a.shape[1:] == b.shape[1:] and None not in a.shape[1:]
-        for a, b in zip(source, target, strict=True)
-    )
-
-
-def _pool(features):
-    axes = tuple(range(1, len(features.shape) - 1))
-    return ops.mean(features, axis=axes) if axes else features
+def _learning(pairs):
+    return [(variable, start) for variable, start in pairs if variable.trainable]

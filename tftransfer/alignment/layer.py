@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tftransfer.checks import check_choice, check_number
+from tftransfer.regularization.noted_mean import NotedMean
 
 PLACES = ("auto", "features", "logits")
 
@@ -46,7 +47,7 @@ class Alignment(keras.layers.Layer):
         check_choice("on", on, PLACES)
         self.weight = weight
         self.on = on
-        self.tracker = keras.metrics.Mean(name="alignment_loss")
+        self.tracker = NotedMean(name="alignment_loss")
 
     def build(self, source_shape, target_shape=None):
         """Make what the layer needs, from dictionaries of shapes."""
@@ -78,7 +79,7 @@ class Alignment(keras.layers.Layer):
             features_learn: Whether anything below the features is trainable.
         """
         distance = self.measure(source, target, features_learn)
-        self.tracker.update_state(distance)
+        self.tracker.note(distance)
         return ops.cast(self.weight, distance.dtype) * distance
 
     @property

@@ -1,12 +1,14 @@
 """Run stages one after the other, each with one call of `fit`."""
 
 import contextlib
+import functools
 import math
 import warnings
 
 import keras
 import numpy as np
 
+from tftransfer.acceleration.recutting import fit_in_pieces
 from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.flags import restore_flags
 from tftransfer.freezing.recompiling import own_rate, recompile
@@ -59,7 +61,8 @@ def run_stages(
             stage_start = stage_rate(stage, model, rate, data.num_batches)
             recompile(model, learning_rate=stage_start)
             first = len(history.epoch)
-            best.stopper = None if validation is None else _stopper(stage)
+            chosen = any(getattr(x, "sets_weights", False) for x in callbacks)
+            best.stopper = None if validation is None or chosen else _stopper(stage)
             watchers = [
                 *callbacks,
                 *_rate_callbacks(stage, data, stage_start, first),
@@ -107,6 +110,10 @@ class _Fit:
                 callbacks=epochs["callbacks"],
                 **self._arguments,
             )
+        run = functools.partial(self._run, seed)
+        return fit_in_pieces(self._model, run, **epochs)
+
+    def _run(self, seed, **epochs):
         with self._stored(seed, **epochs) as stored, self._quiet_about_length():
             given = {**self._given, **self._arguments, **epochs}
             if stored is not None:

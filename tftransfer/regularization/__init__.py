@@ -1,0 +1,1 @@
+"""Fine-tuning that stays near the pretrained weights, one idea per file."""

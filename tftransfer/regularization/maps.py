@@ -1,0 +1,24 @@
+"""What the layers of a model make, in that model's own graph."""
+
+from tftransfer.freezing.graph import read_graph
+
+
+def graph_tensors(model):
+    """Return the Keras tensors that layers make in a model.
+
+    `layer.output` is that of the first graph a layer was called in; a backbone's layers
+    are in several.
+
+    Args:
+        model: Functional `keras.Model`.
+
+    Returns:
+        Dict from the name of a layer with one output, not inside a nested model, to
+        its `keras.KerasTensor`; of a layer used twice the last.
+    """
+    own = {id(layer) for layer in model.layers}
+    return {
+        call.operation.name: call.tensors[0]
+        for call in read_graph(model).calls
+        if id(call.operation) in own and len(call.tensors) == 1
+    }
