@@ -111,8 +111,8 @@ class _Saved:
 
 def _read(path):
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = dict(archive)
         content = json.loads(str(arrays.pop(_DESCRIPTION)))
         if content["format"] == _FORMAT:
             return _Saved(content["layers"], arrays)
