@@ -5,6 +5,7 @@ from keras import layers
 
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.freezing.recompiling import own_rate, recompile, renew_optimizer
+from tftransfer.rates.layerwise_rates import LayerwiseRates
 
 
 class Halving(keras.optimizers.schedules.LearningRateSchedule):
@@ -178,6 +179,28 @@ def test_automatic_loss_scaling_under_float16(scale):
     recompile(model)
     loss_scale = keras.optimizers.LossScaleOptimizer
     assert isinstance(model.optimizer, loss_scale) == scale
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_an_optimizer_that_carries_on_stays_the_same(scaled, tiny, compile_model):
+    def inside():
+        return tiny.optimizer.inner_optimizer if scaled else tiny.optimizer
+
+    ours = LayerwiseRates(keras.optimizers.SGD(0.5))
+    scale = keras.optimizers.LossScaleOptimizer
+    compile_model(tiny, scale(ours, initial_scale=8.0) if scaled else ours)
+    recompile(tiny, learning_rate=0.25)
+    assert inside() is ours
+    assert own_rate(tiny.optimizer) == 0.25
+    assert not scaled or tiny.optimizer.initial_scale == 8.0
+    schedule = Halving()
+    recompile(tiny, learning_rate=schedule)
+    assert own_rate(tiny.optimizer) is schedule
+    recompile(tiny, learning_rate=0.125)
+    recompile(tiny)
+    assert own_rate(tiny.optimizer) == 0.125
+    assert inside() is ours
+    assert ours._trainable_variables == tiny.trainable_variables
 
 
 def test_an_optimizer_without_a_rate_of_its_own_is_refused():

@@ -21,13 +21,18 @@ SETTINGS = [
     ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
     ("RMSprop", {"momentum": 0.9, "centered": True}),
     ("Adam", {"amsgrad": True}),
-    ("Muon", {"weight_decay": 0.1, "adam_weight_decay": 0.2, "exclude_layers": ["b.*1"]}),
+    (
+        "Muon",
+        {"weight_decay": 0.1, "adam_weight_decay": 0.2, "exclude_layers": ["b.*1"]},
+    ),
     ("Adafactor", {"relative_step": False}),
     ("ScheduleFreeAdamW", {"warmup_steps": 4}),
     ("Ftrl", {"l1_regularization_strength": 0.01, "beta": 0.1}),
 ]
 each_optimizer = pytest.mark.parametrize(
-    ("name", "settings"), SETTINGS, ids=lambda x: x if isinstance(x, str) else "-".join(x)
+    ("name", "settings"),
+    SETTINGS,
+    ids=lambda x: x if isinstance(x, str) else "-".join(x),
 )
 RATE = 0.01
 RATES = {"block1": 0.25, "block2/bias": 3.0, "head": 1.0}

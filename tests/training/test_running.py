@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.freezing.flags import read_flags
+from tftransfer.rates.layerwise_rates import LayerwiseRates
 from tftransfer.training.batches import read_data
 from tftransfer.training.running import run_stages
 from tftransfer.training.stages import Stage
@@ -109,6 +110,37 @@ def test_the_model_is_left_compiled_as_it_was(run, build):
     assert float(model.optimizer.learning_rate) == 0.25
     assert model.loss is loss
     assert not model.get_layer("block1").trainable
+
+
+def test_one_optimizer_goes_through_all_stages_where_it_can(run, build, arrays):
+    class Seen(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            optimizer = self.model.optimizer
+            state = [x.numpy() for x in optimizer.variables]
+            seen.append((optimizer, float(optimizer.learning_rate), state))
+
+    optimizer, seen = LayerwiseRates(keras.optimizers.Adam(0.1), {"block2": 0.5}), []
+    model, rates = build(optimizer=optimizer), Rates()
+    stages = [
+        Stage(2, trainable_depth=0, schedule="constant"),
+        Stage(2, trainable_depth=1),
+        Stage(1, learning_rate=0.3, trainable_depth="all", schedule="constant"),
+    ]
+    run(model, stages, rates, Seen())
+    assert all(one is optimizer for one, *_ in seen)
+    falling = [0.05 * (1 + np.cos(np.pi * step / 6)) for step in range(6)]
+    np.testing.assert_allclose(rates.rates, [0.1] * 6 + falling + [0.3] * 3, rtol=1e-5)
+    # Three steps an epoch: the head is six ahead of a block that begins, then twelve.
+    leads = [x for _, _, state in seen for x in state if x.dtype.kind == "i" and x.ndim]
+    assert [x.tolist() for x in leads] == [
+        [0] * 2,
+        [0] * 2 + [6] * 2,
+        [0] * 2 + [6] * 2 + [12] * 2,
+    ]
+    assert all(np.abs(slot).max() > 0 for slot in seen[2][2][-8:])
+    assert model.optimizer is optimizer
+    assert float(optimizer.learning_rate) == pytest.approx(0.1)
+    assert isinstance(optimizer._learning_rate, keras.Variable)
 
 
 def test_histories_are_joined_and_epochs_count_on(run, build, arrays):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tftransfer.freezing.depth import set_trainable_depth
+from tftransfer.rates.layerwise_rates import LayerwiseRates
 from tftransfer.training.stages import (
     CosinePerEpoch,
     Stage,
@@ -46,6 +47,14 @@ def test_auto_is_the_own_rate_for_a_head_and_a_tenth_for_a_backbone(build):
     stage = Stage(1, schedule="constant")
     assert stage_rate(stage, model, 0.5, 10) == 0.05
     set_trainable_depth(model, 0)
+    assert stage_rate(stage, model, 0.5, 10) == 0.5
+
+
+def test_auto_is_the_whole_own_rate_where_multipliers_say_what_is_slower(build):
+    model = build(optimizer=LayerwiseRates("sgd", layer_decay=0.5))
+    stage = Stage(1, schedule="constant")
+    assert stage_rate(stage, model, 0.5, 10) == 0.5
+    model.compile(keras.optimizers.LossScaleOptimizer(model.optimizer), "mse")
     assert stage_rate(stage, model, 0.5, 10) == 0.5
 
 

@@ -10,8 +10,9 @@ def recompile(model, *, learning_rate=None):
 
     Each gets a new optimizer of the same class and configuration, built on the weights
     that learn now, and its own loss, loss weights, metrics, `run_eagerly`,
-    `steps_per_execution` and `jit_compile`, custom objects included. What was never
-    compiled stays so.
+    `steps_per_execution` and `jit_compile`, custom objects included. An optimizer that
+    can carry on, as `LayerwiseRates`, stays the same object and keeps its state. What
+    was never compiled stays so.
 
     Args:
         model: `keras.Model`.
@@ -32,7 +33,12 @@ def _compile_again(model, learning_rate):
     arguments = dict(model._compile_config.config)
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     if arguments["optimizer"] is not None:
-        arguments["optimizer"] = renew_optimizer(arguments["optimizer"], learning_rate)
+        optimizer = arguments["optimizer"]
+        if carries_on(optimizer):
+            plain_optimizer(optimizer).carry_on(model, learning_rate)
+            arguments["optimizer"] = _scale_anew(optimizer)
+        else:
+            arguments["optimizer"] = renew_optimizer(optimizer, learning_rate)
     # The base class: what an overridden `compile` took besides stays on the model.
     keras.Model.compile(model, **arguments, auto_scale_loss=scaled)
     model.reset_metrics()  # objects that counted before; `evaluate` resets too late
@@ -71,15 +77,38 @@ def renew_optimizer(optimizer, learning_rate=None):
     return renewed
 
 
+def plain_optimizer(optimizer):
+    """Return the optimizer itself, or the one whose loss it scales."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return plain_optimizer(optimizer.inner_optimizer)
+    return optimizer
+
+
+def carries_on(optimizer):
+    """Whether an optimizer keeps its state when other weights learn than before.
+
+    It has a method `carry_on(model, learning_rate)`, which tells it the model and, if
+    not `None`, another rate or schedule that begins now.
+    """
+    return hasattr(plain_optimizer(optimizer), "carry_on")
+
+
+def _scale_anew(optimizer):
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer
+    config = optimizer.get_config()
+    del config["inner_optimizer"]
+    return type(optimizer)(_scale_anew(optimizer.inner_optimizer), **config)
+
+
 def own_rate(optimizer):
     """Return an optimizer's rate: a float, or its schedule or function as it is.
 
     Raises:
         ValueError: If the optimizer has no rate of its own.
     """
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return own_rate(optimizer.inner_optimizer)
-    if _RATE not in optimizer.get_config():
+    optimizer = plain_optimizer(optimizer)
+    if not carries_on(optimizer) and _RATE not in optimizer.get_config():
         raise ValueError(
             "`optimizer` must have a learning rate of its own. Received: "
             f"{type(optimizer).__name__}. Compile the model with a plain optimizer "

@@ -269,4 +269,4 @@ class PerWeight(keras.optimizers.Optimizer):
                 "`exclude_from_weight_decay` must be called before training. Received: "
                 "an optimizer that has been built. Call it before `fit`."
             )
-        self._slots.optimizer.exclude_from_weight_decay(var_list, var_names)
+        self._slots.exclude_from_weight_decay(var_list, var_names)

@@ -32,7 +32,7 @@ class Rule:
     the rule and tells it the rate and the number for each variable.
 
     Args:
-        optimizer: `keras.optimizers.Optimizer`, of which the settings count.
+        optimizer: What `copy_bare` made, the rule's own from now on.
         variables: List of `keras.Variable` to keep slots for.
 
     Raises:
@@ -40,9 +40,7 @@ class Rule:
     """
 
     def __init__(self, optimizer, variables):
-        self._optimizer = renew_optimizer(optimizer)
-        for name, value in _OFF.items():
-            setattr(self._optimizer, name, value)
+        self._optimizer = optimizer
         self._optimizer.build(variables)
         self._lists = _slot_lists(self._optimizer, len(variables))
         self._check_slots()
@@ -88,6 +86,14 @@ class Rule:
                 f"{others[0]!r}. Write it as the docstring of "
                 "keras.optimizers.Optimizer shows."
             )
+
+
+def copy_bare(optimizer):
+    """Copy an optimizer without state and without what is done for all together."""
+    copy = renew_optimizer(optimizer)
+    for name, value in _OFF.items():
+        setattr(copy, name, value)
+    return copy
 
 
 def is_nadam(optimizer):
@@ -140,8 +146,8 @@ def _check_plain_step(optimizer):
         if own and kind.__module__.partition(".")[0] not in ("keras", "builtins"):
             raise ValueError(
                 "`optimizer` must do all of its step in `update_step`, variable by "
-                f"variable. Received: {kind.__name__}, which has a {own[0]} of its "
-                "own. Move it to `update_step`."
+                f"variable. Received: {kind.__name__}, whose class defines {own[0]}(). "
+                "Move it to `update_step`."
             )
 
 

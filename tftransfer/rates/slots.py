@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from tftransfer.rates.rules import Rule
+from tftransfer.rates.rules import Rule, copy_bare
 
 
 @dataclasses.dataclass
@@ -40,6 +40,9 @@ class Slots:
 
     def __init__(self, optimizer):
         self.optimizer = optimizer
+        # Keras first builds an optimizer inside a traced function, where configurations
+        # have no values to read; later calls come from outside.
+        self._first_copy = copy_bare(optimizer)
         self.multipliers: dict[Any, float] = {}
         self.rules: dict[Any, Rule] = {}
         self.earlier: dict[Any, Earlier] = {}
@@ -62,8 +65,14 @@ class Slots:
             if self.multipliers[key] and key not in self.rules
         }
         if new:
-            rule = Rule(self.optimizer, list(new.values()))
+            copy = copy_bare(self.optimizer) if self.rules else self._first_copy
+            rule = Rule(copy, list(new.values()))
             self.rules.update(dict.fromkeys(new, rule))
+
+    def exclude_from_weight_decay(self, *arguments):
+        """Exclude weights from weight decay before rules are made."""
+        for optimizer in (self.optimizer, self._first_copy):
+            optimizer.exclude_from_weight_decay(*arguments)
 
     def of(self, key, variable):
         """List the slots of a weight, none if it does not move."""

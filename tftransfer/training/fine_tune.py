@@ -59,7 +59,8 @@ def fine_tune(
     the model has the weights of the epoch with the lowest validation loss of all. This
     holds as well when training is interrupted or fails; then the error goes on to the
     caller. Afterwards the model is compiled as it was, at its own rate, with a new
-    optimizer; the depth stays that of the last stage.
+    optimizer; the depth stays that of the last stage. `LayerwiseRates` is never
+    replaced: all stages go on with its moments, each at its whole rate if `"auto"`.
 
     What lies below the first layer that learns gives the same features in every epoch:
     it runs once, in the fastest engine at hand, and the epochs run on the stored

@@ -9,6 +9,7 @@ from tftransfer.checks import check_choice, check_number, check_whole_number
 from tftransfer.freezing.batch_norm import POLICIES
 from tftransfer.freezing.depth import check_depth, is_backbone_frozen
 from tftransfer.freezing.graph import graph_of
+from tftransfer.freezing.recompiling import carries_on
 
 SCHEDULES = ("constant", "cosine")
 _SLOWER = 10  # how much slower a pretrained backbone learns than a new head
@@ -22,7 +23,8 @@ class Stage:
         epochs: Number of epochs, at least 1.
         learning_rate: The rate it begins with, above 0. `"auto"` is the model's own
             compiled rate where the backbone is frozen, and a tenth of it where some
-            of the backbone learns.
+            of the backbone learns; always the whole rate with `LayerwiseRates`, whose
+            multipliers say what is slower.
         trainable_depth: How much of the backbone learns, see `set_trainable_depth`;
             `None` leaves it as it is.
         batch_norm: BatchNormalization in the open part, see `set_trainable_depth`.
@@ -147,7 +149,9 @@ def stage_rate(stage, model, own_rate, steps_per_epoch):
     """
     rate = stage.learning_rate
     if rate == "auto":
-        rate = own_rate / (1 if _trains_head_only(model) else _SLOWER)
+        carries = carries_on(getattr(model, "optimizer", None))
+        whole = carries or _trains_head_only(model)
+        rate = own_rate / (1 if whole else _SLOWER)
     if stage.schedule == "cosine" and steps_per_epoch:
         steps = stage.epochs * steps_per_epoch
         return keras.optimizers.schedules.CosineDecay(rate, steps)
