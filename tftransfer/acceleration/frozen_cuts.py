@@ -92,8 +92,9 @@ def _overridden(model):
     """Name of the first step that the model's class has of its own, or `None`."""
     steps = ("train_step", "test_step", "predict_step", "compute_loss")
     for name in (*steps, "compute_metrics"):
-        own = getattr(type(model), name)
-        if own is not getattr(keras.Model, name) and not hasattr(own, "ignores_inputs"):
+        if name in getattr(model, "steps_without_inputs", ()):
+            continue
+        if getattr(type(model), name) is not getattr(keras.Model, name):
             return name
     return None
 

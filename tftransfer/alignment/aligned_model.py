@@ -38,6 +38,8 @@ class AlignedModel(keras.Model):
         [Sun & Saenko, 2016](https://arxiv.org/abs/1607.01719), figure 1.
     """
 
+    steps_without_inputs = ("compute_loss",)  # so the fast path may replace them
+
     def __init__(self, model, alignment=None, regularization=None, **kwargs):
         # The plain model's policy, for `compile` to scale the loss under float16. The
         # images themselves stay as they are.
@@ -142,7 +144,7 @@ class AlignedModel(keras.Model):
         if backbone.trainable_variables and "features" in made:
             features = pool(made["features"])
         names = self._parts.entry_names
-        starts = self._starting_maps(source) if names else {}
+        starts: dict = self._starting_maps(source) if names else {}
         shown = TrainingPass(
             backbone=_learning(self._pairs()),
             head=self._parts.head.trainable_variables,
@@ -176,8 +178,6 @@ class AlignedModel(keras.Model):
         for tracker in self._trackers():
             tracker.count_noted()
         return super().compute_loss(*args, **kwargs)
-
-    compute_loss.ignores_inputs = True  # the fast path may replace them
 
     def _trackers(self):
         """The metrics of what is added to the loss."""

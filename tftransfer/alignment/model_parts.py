@@ -35,8 +35,8 @@ class ModelParts:
         self._maps = {
             name: keras.Model(model.input, tensors[name]) for name in map_names
         }
-        self._entries = {(): self.backbone}
-        self.entry_names = ()
+        self._entries: dict = {(): self.backbone}
+        self.entry_names: tuple = ()
 
     def choose_maps(self):
         """Take the maps below which something learns: the others stay as they were."""

@@ -126,10 +126,7 @@ class DELTA(Regularization):
         """Return the penalty of a `TrainingPass`."""
         names = self.layers or self._names or made.maps
         distances = [
-            ops.cast(
-                delta_penalty(*made.maps[name], self.channel_weights.get(name)),
-                "float32",
-            )
+            _distance(made.maps[name], self.channel_weights.get(name))
             for name in names
             if name in made.maps
         ]
@@ -144,6 +141,11 @@ class DELTA(Regularization):
             "layers": self.layers,
             "channel_weights": self.channel_weights,
         }
+
+
+def _distance(maps, channel_weights):
+    now, start = maps
+    return ops.cast(delta_penalty(now, start, channel_weights), "float32")
 
 
 def _end_of(block, tensors):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import keras
 
@@ -90,8 +91,8 @@ class ParameterDecay(keras.callbacks.Callback):
 
 @dataclasses.dataclass
 class _Fading:
-    variable: object
-    start: object
+    variable: Any
+    start: Any
     first: int | None = None
     share: float = 1.0
 

@@ -89,7 +89,7 @@ def number_trackers(regularization):
     Args:
         regularization: List of `Regularization`.
     """
-    counts = collections.Counter()
+    counts: collections.Counter = collections.Counter()
     for part in regularization:
         name = type(part).__name__.lower()
         counts[name] += 1
