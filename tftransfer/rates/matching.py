@@ -19,7 +19,7 @@ def check_rates(rates, layer_decay):
         raise TypeError(
             "`rates` must be a dict from the name of a block, layer or weight to a "
             f"number. Received: rates={rates!r} of type {type(rates).__name__}. Pass "
-            'for example rates={"head": 1.0, "block_5": 0.1}.'
+            "for example rates=dict(head=1.0, block_5=0.1)."
         )
     for name, rate in (rates or {}).items():
         if not isinstance(name, str):
