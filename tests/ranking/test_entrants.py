@@ -13,7 +13,7 @@ def test_backbones_go_by_handle_and_size():
     loaded = tft.load_backbone("keras:MobileNetV2", weights=None, image_size=96)
     found = list_entrants(["pip:efficientnet_lite0", loaded], IMAGES)
     assert list(found) == ["pip:efficientnet_lite0", "keras:MobileNetV2 96x96"]
-    assert load_entrant(loaded) is loaded
+    assert load_entrant("mobile", loaded) is loaded
 
 
 def test_available_ones_fit_the_data_smallest_first():
@@ -62,3 +62,10 @@ def test_only_packaged_networks_bring_a_head():
     assert source_head(bare) is None
     kernel, bias = source_head(tft.load_backbone("pip:efficientnet_lite0"))
     assert kernel.shape == (1280, 1000) and bias.shape == (1000,)
+
+
+def test_sparse_features_are_refused():
+    texts = ["good film", "bad film"]
+    terms = tft.load_backbone("tfidf", corpus=texts, min_documents=1)
+    with pytest.raises(ValueError, match="Received: 'terms', whose features are spar"):
+        load_entrant("terms", terms)

@@ -56,7 +56,7 @@ def test_more_features_than_rows_are_taken(values, rng):
     assert found == pytest.approx(r2_score(labels, predicted), abs=2e-3)
 
 
-def test_the_penalty_is_chosen_among_four(classes, values):
+def test_the_penalty_is_lowered_while_the_rows_left_out_gain(classes, values):
     for data, task in ((classes, "classification"), (values, "regression")):
         by_penalty = [
             linear_probe(*data, task=task, penalty=penalty)

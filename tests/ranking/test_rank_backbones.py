@@ -122,6 +122,24 @@ def test_the_head_of_a_packaged_network_gives_nce_and_leep(rng):
     )
 
 
+def test_texts_are_ranked_too(tmp_path, rng):
+    texts = np.array(
+        [f"{word} film {n}" for n in range(15) for word in ("good", "bad")]
+    )
+    labels = np.arange(30) % 2
+    entrants = {}
+    for name, words in (("knows", ["good", "bad", "film"]), ("not", ["film", "actor"])):
+        rows = [f"{word} {' '.join(map(str, rng.normal(size=4)))}\n" for word in words]
+        (tmp_path / f"{name}.txt").write_text("".join(rows))
+        handle = f"words:{tmp_path / name}.txt"
+        entrants[name] = tft.load_backbone(handle, corpus=list(texts), verbose=False)
+    ranking = rank_backbones((texts, labels), entrants, scores=["knn"], verbose=0)
+    assert ranking.best == "knows" and ranking.rows[0]["knn"] == 1.0
+    assert ranking.rows[0]["rows_per_second"] > 0
+    assert ranking.rows[1]["knn"] is None  # all that it knows is in every text
+    assert ranking.notes[0].startswith("not has no score")
+
+
 def test_a_budget_leaves_out_what_comes_late(data, backbones):
     ranking = rank_backbones(data, backbones, scores=["logme"], budget=1e-6, verbose=0)
     assert [row["name"] for row in ranking.rows] == ["narrow"]

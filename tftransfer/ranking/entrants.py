@@ -52,9 +52,21 @@ def list_entrants(backbones, example):
     return found
 
 
-def load_entrant(backbone):
-    """Return the `Backbone` of a handle, model or `Backbone`, as it is."""
-    return backbone if isinstance(backbone, Backbone) else load_backbone(backbone)
+def load_entrant(name, backbone):
+    """Return the `Backbone` of a handle or model; a `Backbone` as it is.
+
+    Raises:
+        ValueError: If its features are sparse.
+    """
+    if not isinstance(backbone, Backbone):
+        backbone = load_backbone(backbone)
+    if backbone.features.sparse:
+        raise ValueError(
+            "`backbones` must give dense features. "
+            f"Received: {name!r}, whose features are sparse. Leave tf-idf out, and "
+            'judge it by fine_tune(..., head_solver="lbfgs"), which takes seconds.'
+        )
+    return backbone
 
 
 def source_head(backbone):

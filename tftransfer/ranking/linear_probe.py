@@ -19,10 +19,11 @@ def linear_probe(
 ):
     """Accuracy of a linear model on rows it has not seen; higher is better.
 
-    Softmax regression of the labels on features with mean 0 and spread 1, of which each
-    fold is predicted by a model of the others; for regression a linear one with squared
-    error. With `penalty / 2 ||W||^2` added to the mean loss; where none is given, the
-    one of 1, .1, .01 and .001 with the least loss on the rows left out.
+    Softmax regression of the labels on features with mean 0 and spread 1, of which
+    each fold is predicted by a model of the others; for regression a linear model with
+    squared error. With `penalty / 2 ||W||^2` added to the mean loss. Where none is
+    given, that of 1, .1, .01 and .001 with the least loss on the rows left out; for
+    classes none smaller is tried once it grows.
 
     Args:
         features: Float array `(n, width)`.
@@ -58,46 +59,57 @@ def linear_probe(
     columns = read_columns(labels, len(rows), task)
     _check_folds(folds, len(rows))
     penalties = PENALTIES if penalty is None else (penalty,)
-    is_regression = task == "regression"
-    if not is_regression:
-        needs = "A linear probe needs scikit-learn"
-        import_optional("scipy.optimize", needs=needs, extra="demo")
-    strata = columns if is_regression else columns.argmax(axis=1)
-    fold_of = assign_folds(strata, folds, task=task, seed=seed)
-    outputs = np.empty((len(penalties), *columns.shape))
-    predict = _ridge_path if is_regression else _softmax_path
-    for fold in range(folds):
+    if task == "regression":
+        fold_of = assign_folds(columns, folds, task=task, seed=seed)
+        return _probe_values(rows, columns, fold_of, penalties)
+    needs = "A linear probe needs scikit-learn"
+    import_optional("scipy.optimize", needs=needs, extra="demo")
+    classes = columns.argmax(axis=1)
+    fold_of = assign_folds(classes, folds, seed=seed)
+    logits = _left_out_logits(rows, columns, fold_of, penalties)
+    return float((logits.argmax(axis=1) == classes).mean())
+
+
+def _left_out_logits(rows, columns, fold_of, penalties):
+    models: dict = {}
+    least, best = np.inf, columns
+    for penalty in penalties:
+        logits = np.empty(columns.shape)
+        for out, train, left_out in _split(rows, fold_of):
+            fold = fold_of[out][0]
+            models[fold] = fit_softmax_regression(
+                *(train, columns[~out], penalty),
+                start=models.get(fold),
+                tolerance=_TOLERANCE,
+            )
+            logits[out] = models[fold].logits(left_out)
+        loss = -(columns * log_softmax(logits)).sum()
+        if loss >= least:
+            break
+        least, best = loss, logits
+    return best
+
+
+def _probe_values(rows, columns, fold_of, penalties):
+    """Solve `(X'X / n + penalty I) W = X'Y / n` of each fold for all penalties."""
+    predicted = np.empty((len(penalties), *columns.shape))
+    for out, train, left_out in _split(rows, fold_of):
+        count, mean = len(train), columns[~out].mean(axis=0)
+        squares, directions = decompose(train)
+        moments = directions.T @ (train.T @ (columns[~out] - mean)) / count
+        turned = left_out @ directions
+        for found, penalty in zip(predicted, penalties, strict=True):
+            weights = moments / (squares / count + penalty)[:, None]
+            found[out] = mean + turned @ weights
+    return max(explained_variance(columns, found) for found in predicted)
+
+
+def _split(rows, fold_of):
+    """Yield of each fold which rows it leaves out, and both parts, standardized."""
+    for fold in range(fold_of.max() + 1):
         out = fold_of == fold
         scaling = scaling_of(rows[~out])
-        parts = scaling(rows[~out]), columns[~out], scaling(rows[out])
-        outputs[:, out] = predict(*parts, penalties)
-    if is_regression:
-        return max(explained_variance(columns, found) for found in outputs)
-    losses = [-(columns * log_softmax(found)).sum() for found in outputs]
-    best = outputs[int(np.argmin(losses))]
-    return float((best.argmax(axis=1) == strata).mean())
-
-
-def _softmax_path(rows, columns, left_out, penalties):
-    model, logits = None, []
-    for penalty in penalties:
-        model = fit_softmax_regression(
-            rows, columns, penalty, start=model, tolerance=_TOLERANCE
-        )
-        logits.append(model.logits(left_out))
-    return logits
-
-
-def _ridge_path(rows, columns, left_out, penalties):
-    """Solve `(X'X / n + penalty I) W = X'Y / n` for all penalties at once."""
-    mean = columns.mean(axis=0)
-    squares, directions = decompose(rows)
-    moments = directions.T @ (rows.T @ (columns - mean)) / len(rows)
-    turned = left_out @ directions
-    return [
-        mean + turned @ (moments / (squares / len(rows) + penalty)[:, None])
-        for penalty in penalties
-    ]
+        yield out, scaling(rows[~out]), scaling(rows[out])
 
 
 def _check_folds(folds, count):

@@ -100,8 +100,13 @@ def rank_backbones(
         if rows and budget is not None and begun - started > budget:
             notes.append(f"{name} was left out: the budget of {budget:g} s is used up.")
             continue
-        backbone = load_entrant(entrant)
+        backbone = load_entrant(name, entrant)
         row = {"name": name, **scoring.score(backbone)}
+        if all(row[score] is None for score in scores):
+            notes.append(
+                f"{name} has no score: none asked for applies to it, or all rows have "
+                "the same features."
+            )
         row |= _describe(backbone.model, batch)
         rows.append({**row, "seconds": round(time.perf_counter() - begun, 2)})
     rows.sort(key=lambda row: _order(row[sort_by]))

@@ -47,8 +47,9 @@ class Scoring:
         rows, labels = np.asarray(stored.features)[drawn], labels[drawn]
         self.num_rows = len(rows)
         found: dict = dict.fromkeys(self._scores)
+        varies = (rows != rows[0]).any()  # a score would refuse the whole ranking
         for name in self._scores:
-            if name not in _OF_SOURCE:
+            if varies and name not in _OF_SOURCE:
                 found[name] = self._score_features(name, rows, labels)
         if self._task == "classification" and not _OF_SOURCE.isdisjoint(self._scores):
             found |= self._score_source(source_head(backbone), rows, labels)
