@@ -100,6 +100,7 @@ def test_float16_is_scaled_by_compile_and_skips_steps_that_overflow(build, array
     optimizer = LayerwiseRates(adamw(), RATES)
     model.compile(optimizer, loss)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    optimizer.match(model)
     model.optimizer.build(model.trainable_variables)
     weights = model.get_weights()
     bad = [x * float("inf") for x in model.trainable_variables]

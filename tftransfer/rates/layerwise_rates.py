@@ -26,8 +26,8 @@ class LayerwiseRates(PerWeight):
 
     Steps are counted for each weight. What is opened later, by `fine_tune` or
     `set_trainable_depth`, joins in with moments and a bias correction of its own, and
-    the others keep theirs: the same optimizer goes on. Once built on other weights by
-    hand, `optimizer.build(model.trainable_variables)` does the same.
+    the others keep theirs: the same optimizer goes on. After opening layers by hand
+    compile again and call `optimizer.build(model.trainable_variables)`.
 
     Names are looked up in the model that is trained, when `fit` begins or a `.keras`
     file is loaded; in a training loop of your own call `match` first. Load such a file

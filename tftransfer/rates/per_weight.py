@@ -1,5 +1,7 @@
 """An optimizer that steps each weight at its own rate and counts its steps."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -24,10 +26,13 @@ class PerWeight(keras.optimizers.Optimizer):
         name: Name of the optimizer.
     """
 
+    _learning_rate: Any
+
     def __init__(self, optimizer, name=None):
         shared = {setting: getattr(optimizer, setting) for setting in SHARED}
         super().__init__(own_rate(optimizer), name=name, **shared)
-        self._leads = self._products = None
+        self._leads: Any = None
+        self._products: Any = None  # of Nadam's factors
         self._slots = Slots(optimizer)
 
     def build(self, variables):
