@@ -28,7 +28,7 @@ def test_what_is_added_to_all_logits_lowers_the_energy(rng):
 
 
 def test_large_logits_stay_finite():
-    assert Energy()(np.array([[1e4, 0.0]])).numpy().tolist() == [-1e4]
+    assert np.asarray(Energy()(np.array([[1e4, 0.0]]))).tolist() == [-1e4]
 
 
 def test_it_keeps_its_settings():

@@ -2,12 +2,14 @@ import keras
 import numpy as np
 import pytest
 import sklearn.covariance
+import sklearn.datasets
 
 from tftransfer.calibration.mahalanobis import (
     MahalanobisDistance,
     fit_mahalanobis,
     ledoit_wolf_shrinkage,
 )
+from tftransfer.evaluation.metrics import roc_auc
 
 
 @pytest.fixture
@@ -76,6 +78,23 @@ def test_fewer_rows_than_features_are_enough(rng):
     layer = fit_mahalanobis(rng.normal(size=(30, 100)))
     near, far = rng.normal(size=(50, 100)), 3 * rng.normal(size=(50, 100))
     assert np.min(layer(far)) > np.max(layer(near))
+
+
+def test_unseen_digits_are_told_and_shrinkage_helps(rng):
+    # Digits 5 to 9 were never seen; of 0 to 4 only 60 of 901 rows.
+    pixels, digits = sklearn.datasets.load_digits(return_X_y=True)
+    known = rng.permutation(np.flatnonzero(digits < 5))
+    seen, new = known[:60], known[60:]
+    rows = np.concatenate([new, np.flatnonzero(digits >= 5)])
+    areas = [
+        roc_auc(digits[rows] >= 5, np.asarray(layer(pixels[rows])))
+        for layer in (
+            fit_mahalanobis(pixels[seen], digits[seen], shrinkage=shrinkage)
+            for shrinkage in (1e-6, None)
+        )
+    ]
+    assert areas[0] < 0.85
+    assert areas[1] > 0.9
 
 
 def test_a_dead_feature_stays_finite(rng):
