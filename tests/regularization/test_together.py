@@ -168,6 +168,28 @@ def test_the_plain_model_is_exported_without_the_rest(rng, tmp_path):
     )
 
 
+def test_adapters_are_drawn_to_the_pretrained_network(build, arrays, tmp_path):
+    model = build([tft.L2SP(0.2, head_weight=0.0), tft.DELTA(1.0, 0.0, ["block2"])])
+    plain = model.model
+
+    def read():  # a new model each time: one traced before has no adapters
+        reader = keras.Model(plain.input, plain.get_layer("block2").output)
+        return reader.predict(arrays[0], verbose=0).astype("float64")
+
+    start = read()
+    tft.add_lora(model, 1, targets=["block1", "block2"])
+    model.fit(*arrays, epochs=3, verbose=0)
+    factors = [x.adapter_b for x in (plain.get_layer(f"block{n}") for n in (1, 2))]
+    norm = sum((np.asarray(x).astype("float64") ** 2).sum() for x in factors)
+    moved = ((read() - start) ** 2).sum() / 40
+    assert min(norm, moved) > 0
+    model.save(tmp_path / "model.keras")
+    for x in (model, tft.load_model(tmp_path / "model.keras")):
+        history = x.fit(*arrays, batch_size=40, shuffle=False, verbose=0).history
+        np.testing.assert_allclose(history["l2sp"][0], 0.1 * norm, rtol=1e-5)
+        np.testing.assert_allclose(history["delta"][0], moved, rtol=1e-4)
+
+
 SCRIPT = """
 import keras
 import numpy as np
@@ -190,8 +212,8 @@ kernel = plain.get_layer("block1").kernel
 kernel.assign(kernel * 1.5)
 loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(keras.optimizers.Adam(1e-3), loss)
-pairs = zip(model._float_weights(), model.start.get_weights())
-penalty = 0.05 * sum(((np.asarray(v) - s) ** 2).sum() for v, s in pairs
+pairs = model._pairs()
+penalty = 0.05 * sum(((np.asarray(v) - np.asarray(s)) ** 2).sum() for v, s in pairs
                      if v.trainable)
 penalty += 0.005 * sum((np.asarray(w) ** 2).sum()
                        for w in plain.get_layer("logits").weights)

@@ -10,6 +10,8 @@ from tftransfer.regularization.starting_weights import (
     check_replaceable,
     number_trackers,
     other_weights,
+    pair_with_start,
+    pretrained_weights,
 )
 
 
@@ -58,7 +60,7 @@ class AlignedModel(keras.Model):
         self._parts = ModelParts(model, dict.fromkeys(names))
         self.start = None
         if any(part.needs_start for part in self.regularization):
-            self.start = StartingWeights(self._float_weights())
+            self.start = StartingWeights(pretrained_weights(self._parts.backbone))
         if alignment is not None and not alignment.built:  # before weights are loaded
             width = self._parts.backbone.output_shape[-1]
             shapes = {"features": (None, width), "logits": model.output_shape}
@@ -161,17 +163,11 @@ class AlignedModel(keras.Model):
         with other_weights(self.model, self._pairs(), keep_updates=False):
             return self._parts.run(source, training=False)
 
-    def _float_weights(self):
-        weights = self._parts.backbone.weights
-        return [
-            x for x in weights if "float" in keras.backend.standardize_dtype(x.dtype)
-        ]
-
     def _pairs(self):
         """The backbone's weights, each with its value before training."""
         if self.start is None:
             return []
-        return list(zip(self._float_weights(), self.start.weights, strict=True))
+        return pair_with_start(self._parts.backbone, self.start)
 
     def compute_loss(self, *args, **kwargs):
         """Return the loss of the labels and all that `call` has added."""

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+_FACTORS = ("adapter_a", "adapter_b")  # as `add_lora` names them
+
 
 class StartingWeights(keras.layers.Layer):
     """A copy of weights as they are now, saved with the model that holds it.
@@ -29,6 +31,40 @@ class StartingWeights(keras.layers.Layer):
                 trainable=False,
             )
         self.built = True
+
+
+def pretrained_weights(model):
+    """List the weights of a backbone that were there before any adapters.
+
+    Args:
+        model: `keras.Model`.
+    """
+    return [
+        variable
+        for variable in model.weights
+        if "float" in keras.backend.standardize_dtype(variable.dtype)
+        and variable.name not in _FACTORS
+    ]
+
+
+def pair_with_start(model, start):
+    """Pair the weights of a backbone with what they were before training.
+
+    Of adapters, which may have been added since, the second factor pairs with zero:
+    with that they change nothing.
+
+    Args:
+        model: `keras.Model`.
+        start: `StartingWeights` of its `pretrained_weights`.
+
+    Returns:
+        List of `(variable, tensor or variable)`.
+    """
+    factors = [x for x in model.weights if x.name == _FACTORS[-1]]
+    return [
+        *zip(pretrained_weights(model), start.weights, strict=True),
+        *((factor, ops.zeros(factor.shape, factor.dtype)) for factor in factors),
+    ]
 
 
 @contextlib.contextmanager
