@@ -5,8 +5,9 @@ Run:     python recipes/imdb.py --data-dir DIR --rows all_layers
          DIR: prepared TFDS datasets, imdb_reviews and ag_news_subset
 Try it:  python recipes/imdb_to_ag_news.py --smoke        made-up texts, no weights
 Result:  test accuracy from 5,000 articles, seed 0: counted words 86.93 %; frozen
-         87.42 % as it was, 85.45 % tuned on IMDB, 89.04 % with counted words; fine-tuned
-         90.78 % as it was, 90.70 % tuned on IMDB before; 45 minutes beside other work;
+         87.42 % as it was, 85.45 % tuned on IMDB, 89.04 % with counted words;
+         fine-tuned 90.78 % as it was, 90.70 % tuned on IMDB before; 45 minutes beside
+         other work;
          2 cores of AMD EPYC, TensorFlow 2.21.0, Keras 3.15.1, 2026-11-22
 Writes:  nothing; prints one row of test accuracy for each way
 
