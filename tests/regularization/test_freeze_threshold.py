@@ -136,6 +136,28 @@ def test_an_accelerated_fit_goes_on_above_the_frozen_bottom(
     assert "rows of features at" in capsys.readouterr().out
 
 
+def test_many_steps_in_one_call_freeze_too(build_uneven, rng, record):
+    """Above vectors the fast path runs hundreds of steps in one graph."""
+    inputs = rng.normal(size=(2400, 6)).astype("float32")
+    labels = rng.integers(0, 3, size=2400)
+    model, weights = build_uneven(keras.optimizers.Adam(1e-4)), record()
+    watcher = tft.FreezeThreshold(5e-3, checks=1, verbose=False)
+    tft.fine_tune(
+        model,
+        (inputs, labels),
+        stages=[tft.Stage(7, learning_rate=1e-4, trainable_depth="all")],
+        callbacks=[weights, watcher],
+        verbose=0,
+    )
+    first = watcher.frozen["block1"]
+    frozen = weights.kept[first]
+    for kept in weights.kept[first + 1 :]:
+        np.testing.assert_array_equal(kept[0], frozen[0])
+        assert not np.array_equal(kept[4], frozen[4])
+    assert "block1" not in watcher.updates[-1]
+    assert "block2" in watcher.updates[first]
+
+
 def test_a_moving_average_of_the_weights_goes_on(build_uneven, dataset, record):
     optimizer = keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5)
     model = build_uneven(optimizer)
