@@ -33,6 +33,13 @@ def test_names_come_before_the_decay_and_narrow_ones_before_wide_ones(build):
     }
 
 
+def test_neighboring_words_of_paths_are_names(build):
+    found = match(build(), {"bias": 2.0, "block2/bias": 3.0})
+    assert list(found.values()) == [1.0, 2.0, 1.0, 3.0, 1.0, 2.0]
+    inside = keras.Sequential([keras.Input((2,)), layers.Dense(1, name="a")], name="b")
+    assert match(inside, {"a/bias": 2.0}) == {"b/a/kernel": 1.0, "b/a/bias": 2.0}
+
+
 def test_blocks_are_those_of_trainable_depth():
     model = keras.applications.MobileNetV2(weights=None, alpha=0.35, classes=10)
     found = match(model, {"block_5": 0.1}, 0.9)

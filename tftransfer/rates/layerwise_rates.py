@@ -36,8 +36,8 @@ class LayerwiseRates(PerWeight):
     Args:
         optimizer: `keras.optimizers.Optimizer` or the name of one, not used before.
             Its learning rate or schedule is the rate of multiplier 1.
-        rates: Dict from the name of a block or layer, the path of a weight or its
-            leading part, or `"head"`, to a multiplier >= 0.
+        rates: Dict from names to multipliers >= 0: blocks, layers, `"head"`, weights by
+            their path or neighboring words of it, as `"block1/bias"` or `"bias"`.
         layer_decay: Factor in (0, 1] from each block to the one below it; `None` is 1.
         name: Name of the optimizer.
 
@@ -55,10 +55,11 @@ class LayerwiseRates(PerWeight):
     ...         keras.layers.Dense(8, name="block2"),
     ...         keras.layers.Activation("relu", name="features"),
     ...         keras.layers.Dense(3, name="logits"),
-    ...     ]
+    ...     ],
+    ...     name="small",
     ... )
     >>> optimizer = tft.LayerwiseRates("adam", {"block1/bias": 0}, layer_decay=0.5)
-    >>> optimizer.match(model)["block1/kernel"]
+    >>> optimizer.match(model)["small/block1/kernel"]
     0.25
     >>> model.compile(optimizer, "mse")
     >>> history = model.fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0)

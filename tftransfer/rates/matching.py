@@ -1,5 +1,7 @@
 """From names of blocks, layers and weights to a multiplier for each weight."""
 
+import itertools
+
 from tftransfer.checks import check_number, did_you_mean
 from tftransfer.freezing.blocks import model_blocks
 from tftransfer.freezing.depth import block_variables
@@ -103,8 +105,8 @@ def _list_names(model, blocks):
     paths: dict[str, set] = {}
     for weight in model.weights:
         words = weight.path.split("/")
-        for count in range(1, len(words) + 1):
-            paths.setdefault("/".join(words[:count]), set()).add(id(weight))
+        for first, last in itertools.combinations(range(len(words) + 1), 2):
+            paths.setdefault("/".join(words[first:last]), set()).add(id(weight))
     return {name: ids for name, ids in {**paths, **layers, **names}.items() if ids}
 
 
