@@ -40,8 +40,8 @@ def h_score(features, labels, *, shrinkage="ledoit_wolf"):
     1.0
 
     Reference:
-        [Bao et al., 2019](https://arxiv.org/abs/2212.10082), definition 2; shrinkage
-        after [Ibrahim et al., 2021](https://arxiv.org/abs/2110.06893), and
+        [Bao et al., 2019](https://arxiv.org/abs/2212.10082); shrinkage after
+        [Ibrahim et al., 2021](https://arxiv.org/abs/2110.06893), and
         [Ledoit & Wolf, 2004](https://doi.org/10.1016/S0047-259X(03)00096-4).
     """
     if shrinkage not in ("ledoit_wolf", None):

@@ -33,7 +33,7 @@ def leep(source_probabilities, labels):
     -0.3466
 
     Reference:
-        [Nguyen et al., 2020](https://arxiv.org/abs/2002.12462), equations 1 and 2.
+        [Nguyen et al., 2020](https://arxiv.org/abs/2002.12462).
     """
     given = read_score_rows("source_probabilities", source_probabilities, fewest=2)
     classes, num_classes = read_classes(labels, len(given))

@@ -30,7 +30,7 @@ def nce(source_labels, labels):
     -0.3466
 
     Reference:
-        [Tran et al., 2019](https://arxiv.org/abs/1908.08142), section 3.2.
+        [Tran et al., 2019](https://arxiv.org/abs/1908.08142).
     """
     classes, num_classes = read_classes(labels, np.size(labels))
     source = read_labels("source_labels", source_labels, len(classes))
