@@ -110,7 +110,8 @@ def test_merged_models_load_with_keras_alone(name, move, tmp_path):
     model = train(name, move)
     expected = predict(model)
     tft.merge_lora(model).save(tmp_path / "merged.keras")
-    loaded = keras.models.load_model(tmp_path / "merged.keras")
+    # Compiled, Keras frees what lies in frozen attention, and warns of the optimizer.
+    loaded = keras.models.load_model(tmp_path / "merged.keras", compile=False)
     np.testing.assert_allclose(predict(loaded), expected, atol=1e-5)
     assert len(loaded.weights) == len(BUILDERS[name][0]().weights)
 
