@@ -53,13 +53,23 @@ def test_fine_tune_keeps_the_mean_and_not_the_best_epoch(build, arrays, record):
         np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
-def test_the_moving_average_of_keras_goes_through_fine_tune(build, arrays, record):
+@pytest.mark.parametrize("validates", [False, True])
+def test_the_moving_average_of_keras_goes_through_fine_tune(
+    build, arrays, record, validates
+):
     """What Keras has for EMA: v <- m v + (1 - m) w, from the first weights on."""
     optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8)
     model, weights = build(optimizer=optimizer), record(of_steps=True)
     average = [w.astype("float64") for w in model.get_weights()]
     stage = tft.Stage(2, learning_rate=0.1, trainable_depth="all", schedule="constant")
-    tft.fine_tune(model, arrays, stages=[stage], callbacks=[weights], verbose=0)
+    tft.fine_tune(
+        model,
+        arrays,
+        validation_data=arrays if validates else None,
+        stages=[stage],
+        callbacks=[weights],
+        verbose=0,
+    )
     for number, kept in enumerate(weights.kept):
         average = [
             w if number == 0 else 0.8 * v + 0.2 * w

@@ -25,7 +25,9 @@ class SWA(keras.callbacks.Callback):
     `tft.adapt_batch_norm(model, training_inputs)` afterwards.
 
     For an exponential mean over steps take what Keras has: an optimizer with
-    `use_ema=True`, and `keras.callbacks.SwapEMAWeights`.
+    `use_ema=True`; each stage of `fine_tune` then ends with the mean, and goes on from
+    it. (`keras.callbacks.SwapEMAWeights` suits a single `fit`: across stages, each with
+    an optimizer of its own, it would swap in averages that have not begun.)
 
     Args:
         start_epoch: First epoch in the mean, counted from 0, at least 0.

@@ -11,7 +11,7 @@ import numpy as np
 from tftransfer.acceleration.recutting import fit_in_pieces
 from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.flags import restore_flags
-from tftransfer.freezing.recompiling import own_rate, recompile
+from tftransfer.freezing.recompiling import own_rate, plain_optimizer, recompile
 from tftransfer.training.solving import solve_stage, trains_linear_head_only
 from tftransfer.training.stages import CosinePerEpoch, stage_rate
 
@@ -61,8 +61,8 @@ def run_stages(
             stage_start = stage_rate(stage, model, rate, data.num_batches)
             recompile(model, learning_rate=stage_start)
             first = len(history.epoch)
-            chosen = any(getattr(x, "sets_weights", False) for x in callbacks)
-            best.stopper = None if validation is None or chosen else _stopper(stage)
+            averages = _averages_weights(model, callbacks)
+            best.stopper = None if validation is None or averages else _stopper(stage)
             watchers = [
                 *callbacks,
                 *_rate_callbacks(stage, data, stage_start, first),
@@ -173,6 +173,12 @@ def _stopper(stage):
         patience=stage.patience or stage.epochs,
         restore_best_weights=True,
     )
+
+
+def _averages_weights(model, callbacks):
+    """Whether a stage ends with averaged weights, which no best epoch may replace."""
+    averages = getattr(plain_optimizer(model.optimizer), "use_ema", False)
+    return averages or any(getattr(x, "sets_weights", False) for x in callbacks)
 
 
 class _Best:
