@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tftransfer.explanation.explainer import build_explainer
+from tftransfer.freezing.feature_cut import feature_cut
 
 
 @pytest.mark.parametrize("method", ["cam", "grad_cam"])
@@ -25,6 +26,35 @@ def test_it_goes_on_from_a_feature_map_at_hand(make_model, flat, images):
         explainer.explain_map(feature_map), explainer(images), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("method", ["cam", "grad_cam"])
+def test_one_pass_gives_map_features_and_logits_in_a_saved_model(
+    make_model, average, images, tmp_path, method
+):
+    model = make_model(average, nested=True)
+    explainer = build_explainer(model, method=method, task="classification")
+    features = feature_cut(model)
+
+    def serve(images):
+        feature_map = explainer.cut.run_below(images, training=False)
+        vectors = features.run_from(explainer.cut, feature_map, training=False)
+        maps, _ = explainer.explain_map(feature_map)
+        logits = features.run_above(vectors, training=False)
+        return {"maps": maps, "features": vectors, "logits": logits}
+
+    holder = tf.Module()
+    holder.model = model
+    holder.serve = tf.function(serve, [tf.TensorSpec([None, 12, 16, 3])])
+    tf.saved_model.save(holder, str(tmp_path / "saved"))
+    pixels = images.astype("float32")
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    found = loaded.serve(pixels)
+    np.testing.assert_allclose(
+        found["logits"], model.predict(pixels, verbose=0), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(found["maps"], explainer(images)[0], atol=1e-5)
+    assert found["features"].shape == (3, 5)
 
 
 def test_the_model_is_left_as_it_is(make_model, average, images):

@@ -109,7 +109,7 @@ def fit_mahalanobis(features, labels=None, *, shrinkage=None):
 
     Reference:
         [Lee et al., 2018](https://arxiv.org/abs/1807.03888), equation 1;
-        [Ledoit & Wolf, 2004](https://doi.org/10.1016/S0047-259X(03)00096-4), lemma 3.2.
+        [Ledoit & Wolf, 2004](https://doi.org/10.1016/S0047-259X(03)00096-4).
     """
     if shrinkage is not None:
         check_number("shrinkage", shrinkage, 0.0, 1.0)
@@ -143,7 +143,7 @@ def ledoit_wolf_shrinkage(rows):
     1.0
 
     Reference:
-        [Ledoit & Wolf, 2004](https://doi.org/10.1016/S0047-259X(03)00096-4), lemma 3.2.
+        [Ledoit & Wolf, 2004](https://doi.org/10.1016/S0047-259X(03)00096-4).
     """
     num_rows, width = rows.shape
     covariance = rows.T @ rows / num_rows
