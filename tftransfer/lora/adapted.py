@@ -1,5 +1,7 @@
 """Layers with adapters in them, which save and load as such."""
 
+from typing import Any
+
 import keras
 
 from tftransfer.freezing.flags import set_own_flag, set_trainable
@@ -23,6 +25,9 @@ class Adapted:
     in it adapters are. The attribute `adapters` is a dict from the path of an inner
     layer, `""` for itself, to `(rank, alpha)`, or to `None` where it learns whole.
     """
+
+    adapters: dict
+    _flatten_layers: Any
 
     def get_config(self):
         """The plain layer, and where in it adapters are."""

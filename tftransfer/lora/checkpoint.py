@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import zipfile
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -47,9 +48,10 @@ def save_lora(model, path, *, overwrite=False):
     targets = adapted_targets(model)
     layers = {target.name: _describe(target.layer) for target in targets}
     content = json.dumps({"format": _FORMAT, "layers": layers})
-    arrays = {x: _to_numpy(y) for x, y in _learned(model, targets).items()}
+    arrays: Any = {x: _to_numpy(y) for x, y in _learned(model, targets).items()}
+    arrays[_DESCRIPTION] = np.array(content)
     with replace_when_whole(path, overwrite) as partial, open(partial, "wb") as file:
-        np.savez(file, **{_DESCRIPTION: np.array(content)}, **arrays)
+        np.savez(file, **arrays)
 
 
 def load_lora(model, path):
@@ -139,7 +141,7 @@ def _check_names(path, layers, targets):
 
 def _check_weights(path, saved, targets, model):
     """Raise unless all arrays are there, of the right shapes, and so is the base."""
-    shapes = {}
+    shapes: dict = {}
     for target in targets:
         described = saved.layers[target.name]
         shapes |= _named(f"{_BACKBONE}{target.name}", _shapes(target, described))
@@ -190,7 +192,7 @@ def _digest(variable):
 
 def _learned(model, targets):
     """Dict from a name to each variable that the file holds."""
-    found = {}
+    found: dict = {}
     for target in targets:
         variables = factors_of(target.layer) or target.layer.weights
         found |= _named(f"{_BACKBONE}{target.name}", variables)

@@ -34,12 +34,12 @@ class LowRank(Learning):
     @property
     def kernel(self):
         """The sum, in the layer's compute dtype."""
-        return _sum(self, super().kernel)
+        return _sum(self, super().kernel)  # type: ignore[misc]
 
     @property
     def embeddings(self):
         """The sum, in the layer's compute dtype."""
-        return _sum(self, super().embeddings)
+        return _sum(self, super().embeddings)  # type: ignore[misc]
 
     def save_own_variables(self, store):
         """Store the layer's variables apart from the factors."""
@@ -92,7 +92,7 @@ def plain_class(layer):
 
 def mix_in(layer, mixin):
     """Put `mixin` in front of the class of a layer; the name of the class stays."""
-    set_class(layer, _mixed(type(layer), mixin))
+    set_class(layer, _mixed(layer.__class__, mixin))
 
 
 def set_class(layer, made):

@@ -49,7 +49,7 @@ class Candidate:
 
     def count_factors(self, rank):
         """Number of weights that adapters of a rank would add."""
-        return rank * sum(self.shape)
+        return rank * sum(self.shape or ())
 
     def learns_whole(self, rank):
         """Whether adapters would have no fewer weights than what they adapt."""
