@@ -66,7 +66,7 @@ def measure(name, build, batch, repeats, steps):
         model.compile(make_optimizer(rival, model), loss)
     seconds = interleave(
         {
-            rival: lambda model=model: model.fit(data, verbose=0)
+            rival: lambda model=model: model.fit(data, shuffle=False, verbose=0)
             for rival, model in models.items()
         },
         repeats,
