@@ -130,7 +130,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--weight", type=float, default=0.5)
+    parser.add_argument("--weight", type=float, default=0.7)
     parser.add_argument("--develop", action="store_true")
     parser.add_argument("--data-dir")
     parser.add_argument("--save")
