@@ -83,6 +83,7 @@ def test_with_time_enough_each_is_trained_and_kept(domains):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_adabn_is_the_control_refitted_with_statistics_of_each_domain(domains):
     source, labels, rows = domains
     backbone = build_body()
@@ -117,6 +118,7 @@ def test_training_starts_from_the_control(domains, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same(domains):
     found = [
         trials.methods[1](problem, control).probabilities

@@ -54,6 +54,7 @@ def test_refusals(handle, options, message):
         tft.load_backbone(handle, **options)
 
 
+@pytest.mark.slow
 def test_trained_models_are_stacked_by_a_head_on_their_logits(tmp_path):
     train = np.array(TEXTS, object), LABELS
     counts = tft.build_transfer_model(

@@ -99,6 +99,7 @@ def test_adapt_ask_fill_and_decide(features, tmp_path, capsys):
     }
 
 
+@pytest.mark.slow
 def test_a_second_question_goes_on_from_the_first(features, tmp_path, capsys):
     source, target, truth = features
     output = tmp_path / "out"
@@ -115,6 +116,7 @@ def test_a_second_question_goes_on_from_the_first(features, tmp_path, capsys):
     assert labels.read_text() == filled  # what was filled in is never lost
 
 
+@pytest.mark.slow
 def test_other_words_than_those_of_the_question_are_refused(features, tmp_path, capsys):
     source, target, truth = features
     output = tmp_path / "out"

@@ -38,6 +38,7 @@ def export_words(folder):
     tft.export_model(model, folder, class_names=["short", "long"])
 
 
+@pytest.mark.slow
 def test_an_export_says_what_it_needs_and_how_to_get_it(tmp_path):
     export_words(tmp_path / "words")
     about = json.loads((tmp_path / "words" / "metadata.json").read_text())

@@ -104,6 +104,7 @@ def test_a_target_adds_how_far_it_is(data, backbones):
     assert "A-distance" in str(far)
 
 
+@pytest.mark.slow
 def test_the_head_of_a_packaged_network_gives_nce_and_leep(rng):
     images = rng.integers(0, 256, (24, 32, 32, 3)).astype("uint8")
     labels = np.arange(24) % 2

@@ -31,7 +31,10 @@ SETTINGS = [
 ]
 each_optimizer = pytest.mark.parametrize(
     ("name", "settings"),
-    SETTINGS,
+    [
+        pytest.param(*each, marks=pytest.mark.slow) if each[1] else each
+        for each in SETTINGS
+    ],
     ids=lambda x: x if isinstance(x, str) else "-".join(x),
 )
 RATE = 0.01
