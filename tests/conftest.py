@@ -1,6 +1,9 @@
 """Shared by all tests: quiet TensorFlow, fixed seeds, the place of the real data."""
 
+import importlib.util
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -40,3 +43,26 @@ def shared_data():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def run_under_jax(tmp_path):
+    """Run a script in a process with Keras' JAX backend; return what it printed.
+
+    The backend is chosen once for a process, hence another one, in a folder of its own.
+    """
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("needs the package jax")
+
+    def run_under_jax_(script):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run_under_jax_

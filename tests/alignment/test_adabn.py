@@ -1,8 +1,3 @@
-import importlib.util
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -161,15 +156,8 @@ print(keras.backend.backend(), float(norm.moving_mean[0]), norm.moving_variance[
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs the package jax")
-def test_values_under_the_jax_backend():
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    backend, mean, variance = done.stdout.split()
+def test_values_under_the_jax_backend(run_under_jax):
+    printed = run_under_jax(SCRIPT)
+    backend, mean, variance = printed.split()
     assert (backend, float(mean)) == ("jax", 4.0)
     assert float(variance) == pytest.approx((16 + 4 + 36) / 3)

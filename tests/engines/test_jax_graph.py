@@ -1,8 +1,3 @@
-import importlib.util
-import os
-import subprocess
-import sys
-
 import pytest
 
 # Keras' backend is chosen once for a process, hence another one.
@@ -51,13 +46,6 @@ print(engine.name, engine.dtype, lines[0].partition(" rows")[0].split(": ")[0])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs the package jax")
-def test_values_under_the_jax_backend_are_those_of_keras():
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "jax float32 Engine jax"
+def test_values_under_the_jax_backend_are_those_of_keras(run_under_jax):
+    printed = run_under_jax(SCRIPT)
+    assert printed.strip() == "jax float32 Engine jax"

@@ -1,10 +1,5 @@
 """LoRA together with depth, stages, the fast path, alignment, policies and exports."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -199,14 +194,6 @@ print(keras.backend.backend(), len(model.weights))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs the package jax")
-def test_all_of_it_under_the_jax_backend(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["jax", "12"]  # attention 8, conv 2, head 2
+def test_all_of_it_under_the_jax_backend(run_under_jax):
+    printed = run_under_jax(SCRIPT)
+    assert printed.split() == ["jax", "12"]  # attention 8, conv 2, head 2

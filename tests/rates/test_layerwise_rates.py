@@ -1,8 +1,3 @@
-import importlib.util
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -224,13 +219,6 @@ print(keras.backend.backend())
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs the package jax")
-def test_a_block_opened_late_under_the_jax_backend():
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "jax"
+def test_a_block_opened_late_under_the_jax_backend(run_under_jax):
+    printed = run_under_jax(SCRIPT)
+    assert printed.strip() == "jax"

@@ -1,10 +1,5 @@
 """All that stays near the pretrained weights, with one another and with the rest."""
 
-import importlib.util
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -242,13 +237,6 @@ print(keras.backend.backend(), "done")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="needs the package jax")
-def test_everything_under_the_jax_backend():
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["jax", "done"]
+def test_everything_under_the_jax_backend(run_under_jax):
+    printed = run_under_jax(SCRIPT)
+    assert printed.split() == ["jax", "done"]

@@ -6,6 +6,7 @@ import keras
 
 from tftransfer.acceleration.frozen_cuts import find_frozen_cuts
 from tftransfer.freezing.graph import graph_of
+from tftransfer.freezing.recompiling import plain_optimizer
 
 _LEAST_EPOCHS = 2  # left: the frozen part runs once more before it is spared
 
@@ -27,9 +28,8 @@ def fit_in_pieces(model, run, *, initial_epoch, epochs, callbacks):
     Returns:
         `keras.callbacks.History` of all pieces.
     """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     freezes = any(hasattr(callback, "frozen") for callback in callbacks)
-    if not freezes or getattr(optimizer, "use_ema", False):
+    if not freezes or getattr(plain_optimizer(model.optimizer), "use_ema", False):
         # With a moving average each piece would end with the averaged weights.
         return run(initial_epoch=initial_epoch, epochs=epochs, callbacks=callbacks)
     joined = None

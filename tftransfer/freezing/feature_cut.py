@@ -2,6 +2,7 @@
 
 from tftransfer.freezing.blocks import FEATURES
 from tftransfer.freezing.parts import single_tensor_cuts
+from tftransfer.freezing.strands import has_weights
 
 
 def feature_cut(model):
@@ -33,7 +34,7 @@ def feature_cut(model):
         if len(cut.tensor.shape) == 2 and not cut.along
     ]
     marked = [cut for cut in vectors if cut.name == FEATURES]
-    below_weights = [cut for cut in vectors if any(map(_has_weights, cut.calls_above))]
+    below_weights = [cut for cut in vectors if any(map(has_weights, cut.calls_above))]
     found = marked or below_weights
     if not found:
         raise ValueError(
@@ -43,7 +44,3 @@ def feature_cut(model):
             "output before the last dense layer."
         )
     return found[-1]
-
-
-def _has_weights(call):
-    return bool(getattr(call.operation, "weights", ()))

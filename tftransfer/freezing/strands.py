@@ -60,14 +60,15 @@ def take_turns(sequences):
 
 def _joined_keys(calls):
     """Keys of the floating tensors that the last call reads, if it has no weights."""
-    if not calls or _has_weights(calls[-1]):
+    if not calls or has_weights(calls[-1]):
         return []
     pairs = zip(calls[-1].inputs, calls[-1].node.input_tensors, strict=True)
     is_float = keras.backend.is_float_dtype
     return list(dict.fromkeys(key for key, x in pairs if is_float(x.dtype)))
 
 
-def _has_weights(call):
+def has_weights(call):
+    """Whether the operation of a call has weights, trainable or not."""
     return bool(getattr(call.operation, "weights", None))
 
 
@@ -85,7 +86,7 @@ def _learning(calls, places):
     above: set = set()
     found = set()
     for call in map(calls.__getitem__, sorted(places)):
-        if _has_weights(call) or above & set(call.inputs):
+        if has_weights(call) or above & set(call.inputs):
             above |= set(call.outputs)
             found.add(id(call.operation))
     return found

@@ -3,6 +3,7 @@
 import keras
 
 from tftransfer.freezing.flags import set_trainable
+from tftransfer.freezing.recompiling import plain_optimizer
 
 
 def freeze_while_training(model, blocks):
@@ -46,7 +47,7 @@ def narrow_optimizer(optimizer, variables):
     inner = getattr(optimizer, "inner_optimizer", None)
     if inner is not None:
         narrow_optimizer(inner, variables)
-    averages = getattr(optimizer if inner is None else inner, "use_ema", False)
+    averages = getattr(plain_optimizer(optimizer), "use_ema", False)
     if keras.backend.backend() == "tensorflow" and not averages:
         return
     if hasattr(optimizer, "carry_on"):  # it keeps the state of what it is not built on
