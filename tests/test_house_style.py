@@ -50,6 +50,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "weighting",
         "writing",
     },
+    "views": {"checks", "resizing"},
     "validation": {"checks", "methods", "tasks", "weighting"},
     "alignment": {"checks", "regularization"},
     "regularization": {"checks", "freezing"},
@@ -89,6 +90,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "features",
         "freezing",
         "tasks",
+        "views",
         "writing",
     },
     "calibration": {
@@ -109,6 +111,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "decoding",
         "resizing",
         "tasks",
+        "views",
         "writing",
     },
     "report": {"checks", "evaluation", "tasks", "writing"},

@@ -89,6 +89,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "plot_examples": "report.examples",
     "plot_heat_maps": "report.heat_maps",
     "plot_history": "report.history",
+    "predict": "evaluation.predict",
     "rank_backbones": "ranking.rank_backbones",
     "plot_reliability": "report.reliability",
     "read_elpv": "data.elpv",

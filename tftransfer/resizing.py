@@ -77,3 +77,30 @@ def resize_images(images, resizing):
     127.5
     """
     return resizing(keras.ops.cast(images, "float32"))
+
+
+def find_resizing(model):
+    """Find the `Resizing` that a functional or Sequential model begins with.
+
+    Args:
+        model: A `keras.Model` with a graph; a nested first model is entered.
+
+    Returns:
+        `keras.layers.Resizing`, or `None`.
+
+    Example:
+
+    >>> layers = [keras.Input((None, None, 3)), build_resizing((4, 6))]
+    >>> find_resizing(keras.Sequential(layers)).width
+    6
+    """
+    layers = [
+        layer
+        for layer in model.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
+    if layers and isinstance(layers[0], keras.Model):
+        return find_resizing(layers[0])
+    if layers and isinstance(layers[0], keras.layers.Resizing):
+        return layers[0]
+    return None

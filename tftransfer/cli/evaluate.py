@@ -4,13 +4,19 @@ import json
 
 import tftransfer as tft
 from tftransfer.cli.datasets import add_data_arguments, load_datasets, read_image_size
-from tftransfer.cli.trained import add_trust_argument, load_trained, read_about
+from tftransfer.cli.trained import (
+    add_augment_argument,
+    add_trust_argument,
+    load_trained,
+    read_about,
+)
 
 HELP = "measure a trained model on labeled data"
 EXAMPLES = """\
 examples:
   tftransfer evaluate saved_models/photos new_photos/
   tftransfer evaluate model.keras cifar10 --splits test --data-dir data --json
+  tftransfer evaluate saved_models/cells cells.csv --augment 8
 """
 
 
@@ -25,6 +31,7 @@ def add_arguments(parser):
         choices=["classification", "multi_label", "regression"],
         help="of a .keras file whose loss does not tell",
     )
+    add_augment_argument(parser)
     add_trust_argument(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -46,7 +53,13 @@ def run(arguments):
     )
     test = datasets[-1]
     _check_order(names, test.class_names, arguments.data)
-    evaluation = tft.evaluate(model, test, class_names=names, task=arguments.task)
+    evaluation = tft.evaluate(
+        model,
+        test,
+        class_names=names,
+        task=arguments.task,
+        augment=arguments.augment,
+    )
     print(json.dumps(evaluation.to_dict()) if arguments.json else evaluation)
 
 

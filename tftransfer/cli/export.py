@@ -1,13 +1,18 @@
 """Write a trained `.keras` file as a SavedModel that takes raw image bytes."""
 
 import tftransfer as tft
-from tftransfer.cli.trained import add_trust_argument, load_trained, read_about
+from tftransfer.cli.trained import (
+    add_augment_argument,
+    add_trust_argument,
+    load_trained,
+    read_about,
+)
 
 HELP = "write a .keras file as a SavedModel that serves"
 EXAMPLES = """\
 examples:
   tftransfer export model.keras saved_models/photos --class-names cat,dog
-  tftransfer export model.keras saved_models/photos --overwrite
+  tftransfer export model.keras saved_models/photos --overwrite --augment 2
 """
 
 
@@ -23,6 +28,7 @@ def add_arguments(parser):
         "--task", choices=["classification", "multi_label", "regression"]
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
+    add_augment_argument(parser)
     add_trust_argument(parser)
 
 
@@ -35,5 +41,6 @@ def run(arguments):
         arguments.output,
         class_names=names.split(",") if names else about.get("class_names"),
         task=arguments.task or about.get("task"),
+        augment=arguments.augment,
         overwrite=arguments.overwrite,
     )

@@ -17,6 +17,21 @@ def add_trust_argument(parser):
     )
 
 
+def add_augment_argument(parser):
+    """Add `--augment` to the parser of a command that averages over views."""
+    parser.add_argument(
+        "--augment",
+        type=_read_augment,
+        metavar="VIEWS",
+        help="average over views of each image: 2 (mirrored), 4 (both ways), 8 (all "
+        "symmetries of a square), or names with commas, such as flip,zoom",
+    )
+
+
+def _read_augment(text):
+    return int(text) if text.isdecimal() else text.split(",")
+
+
 def load_trained(path, *, trust=False):
     """Load the model of a run.
 

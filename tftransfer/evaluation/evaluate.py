@@ -7,13 +7,13 @@ import tensorflow as tf
 from tftransfer.engines.interface import EngineError
 from tftransfer.evaluation.arrays import read_labels
 from tftransfer.evaluation.predictions import evaluate_predictions, name_classes
-from tftransfer.features.extract_features import extract_at
-from tftransfer.freezing.graph import has_graph
-from tftransfer.freezing.parts import output_cut
+from tftransfer.evaluation.running import check_is_model, run_batch, run_in_engine
 from tftransfer.tasks import infer_task
+from tftransfer.views.averaging import average_outputs, check_model
+from tftransfer.views.views import read_views
 
 
-def evaluate(model, dataset, *, class_names=None, task=None, engine=None):
+def evaluate(model, dataset, *, class_names=None, task=None, engine=None, augment=None):
     """Measure a model on labeled data: figures with intervals, for each class too.
 
     Works on any Keras model with one output of shape `(batch, outputs)`; whether it
@@ -33,6 +33,8 @@ def evaluate(model, dataset, *, class_names=None, task=None, engine=None):
             values, stored, so that the same model and data take seconds the next time.
             Worth it from some thousand rows on; for functional models. Where no engine
             gives the same values, as of a model in half precision, `"auto"` is Keras.
+        augment: Views of each image whose probabilities, or values, are averaged, see
+            `predict`; `None`: the image alone.
 
     Returns:
         An `Evaluation`.
@@ -41,7 +43,8 @@ def evaluate(model, dataset, *, class_names=None, task=None, engine=None):
         EngineError: If the engine named cannot run the model.
         TypeError: If `model` or `dataset` is of the wrong kind.
         ValueError: If the dataset is empty, endless, unbatched, weighted or of domain
-            pairs, a label lies outside the classes, or an output is NaN.
+            pairs, a label lies outside the classes, an output is NaN, or `augment` does
+            not fit the model.
 
     Example:
 
@@ -51,7 +54,12 @@ def evaluate(model, dataset, *, class_names=None, task=None, engine=None):
     0.5
     """
     kind, labels, outputs = read_outputs(
-        model, dataset, class_names=class_names, task=task, engine=engine
+        model,
+        dataset,
+        class_names=class_names,
+        task=task,
+        engine=engine,
+        augment=augment,
     )
     if class_names is None:
         class_names = getattr(dataset, "class_names", None)
@@ -63,7 +71,9 @@ def evaluate(model, dataset, *, class_names=None, task=None, engine=None):
     )
 
 
-def read_outputs(model, dataset, *, class_names=None, task=None, engine=None):
+def read_outputs(
+    model, dataset, *, class_names=None, task=None, engine=None, augment=None
+):
     """Run a model over labeled data, and bring both to one form.
 
     Args:
@@ -72,6 +82,7 @@ def read_outputs(model, dataset, *, class_names=None, task=None, engine=None):
         class_names: See `evaluate`; only checked.
         task: See `evaluate`.
         engine: See `evaluate`.
+        augment: See `evaluate`.
 
     Returns:
         Tuple of the `Task`, the labels as `read_labels` gives them, and the outputs of
@@ -82,18 +93,20 @@ def read_outputs(model, dataset, *, class_names=None, task=None, engine=None):
         TypeError: See `evaluate`.
         ValueError: See `evaluate`.
     """
-    _check_model(model)
+    check_is_model(model)
     _check_dataset(dataset)
+    names = read_views(augment)
+    check_model(model, names)
     if class_names is None:
         class_names = getattr(dataset, "class_names", None)
     kind, labels, outputs = None, [], []
-    for batch_outputs, batch_labels in _predict_all(model, dataset, engine):
+    for batch_outputs, batch_labels in _predict_all(model, dataset, engine, names):
         if kind is None:
             kind = infer_task(model, task, num_outputs=batch_outputs.shape[-1])
             name_classes(class_names, kind.num_classes)
         # Labels are read here too, so that a bad one ends the run at its batch.
         labels.append(read_labels(batch_labels, kind))
-        outputs.append(batch_outputs)
+        outputs.append(np.asarray(average_outputs(batch_outputs, kind)))
     if kind is None:
         raise ValueError(
             "`dataset` must hold at least one batch. Received: an empty dataset. "
@@ -102,15 +115,6 @@ def read_outputs(model, dataset, *, class_names=None, task=None, engine=None):
     # In float64 two confident rows rarely round to the same probability (ROC-AUC).
     exact = np.concatenate(outputs).astype(np.float64)
     return kind, np.concatenate(labels), exact
-
-
-def _check_model(model):
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            "`model` must be a keras.Model. "
-            f"Received: model of type {type(model).__name__}. "
-            "For predictions from elsewhere use evaluate_predictions."
-        )
 
 
 def _check_dataset(dataset):
@@ -164,56 +168,18 @@ def _check_batched(model, inputs, labels):
         )
 
 
-def _predict_all(model, dataset, engine):
+def _predict_all(model, dataset, engine, names):
     """Yield outputs and labels, batch by batch, or of all batches from an engine."""
     for batch in _batches(dataset):
         inputs, labels = _split_batch(batch)
         _check_batched(model, inputs, labels)
-        outputs = _predict(model, inputs)
+        outputs = run_batch(model, inputs, names)
         if engine is not None:
             try:
-                yield _predict_in(engine, model, dataset)
+                yield run_in_engine(engine, model, dataset, names)
                 return
             except EngineError:
                 if engine != "auto":
                     raise
                 engine = None  # none gives the same values: Keras then
         yield outputs, labels
-
-
-def _predict_in(engine, model, dataset):
-    stored = extract_at(
-        _whole(model),
-        dataset,
-        engine=engine,
-        dtype="float32",
-        directory=None,
-        batch_size=32,
-        verbose="auto",
-    )
-    outputs = np.asarray(stored.features)
-    return outputs.reshape(len(outputs), -1), np.asarray(stored.labels)
-
-
-def _whole(model):
-    """Return the cut at the output of a model, which has it all below."""
-    plain = model if has_graph(model) else getattr(model, "model", None)
-    cut = output_cut(plain) if has_graph(plain) else None
-    if cut is None:
-        raise ValueError(
-            "`engine` must be None for a model that is not functional or has its own "
-            f"call. Received: an engine for {model.name!r} of class "
-            f"{type(model).__name__}. Leave it out."
-        )
-    return cut
-
-
-def _predict(model, inputs):
-    outputs = model.predict_on_batch(inputs)
-    if not isinstance(outputs, np.ndarray) or outputs.ndim not in (1, 2):
-        shapes = keras.tree.map_structure(lambda output: output.shape, outputs)
-        raise ValueError(
-            "`model` must have one output of shape (batch, outputs). "
-            f"Received: outputs of shape {shapes}. Use a model with one pooled output."
-        )
-    return outputs.reshape(len(outputs), -1).astype(np.float32)

@@ -86,7 +86,8 @@ class ExportedModel:
                 `(n, height, width, channels)`, or a list of such images of any sizes;
                 pixels are whole numbers 0..255. Else texts, or an array
                 `(n, …)` of numbers.
-            batch_size: Most rows computed at once.
+            batch_size: Most rows computed at once; of an export with `augment`, most
+                views of rows.
 
         Returns:
             `Predictions`, in the order of `rows`.
@@ -96,6 +97,8 @@ class ExportedModel:
                 No prediction is returned then.
         """
         check_whole_number("batch_size", batch_size)
+        # All views of a row are computed at once; earlier exports have no such entry.
+        batch_size = max(1, batch_size // len(self.metadata.get("augment") or [1]))
         kind = self.metadata["input"]
         if kind == TEXTS:
             return self._predict_texts(rows, batch_size)

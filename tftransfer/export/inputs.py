@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from tftransfer.resizing import build_resizing, resize_images
+from tftransfer.resizing import build_resizing, find_resizing, resize_images
 
 IMAGES, TEXTS, NUMBERS = "images", "texts", "numbers"
 DECODABLE_CHANNELS = (1, 3, 4)
@@ -89,7 +89,7 @@ def read_input(model):
         return ModelInput(TEXTS, shape, dtype)
     if len(shape) != 4 or shape[-1] is None:
         return ModelInput(NUMBERS, shape, dtype)
-    own = _first_resizing(model)
+    own = find_resizing(model)
     if own is not None and not keras.backend.is_float_dtype(dtype):
         raise ValueError(
             "`model` must take float pixels when it resizes them, because Keras "
@@ -111,19 +111,6 @@ def _only_input(model):
             f"inputs {names}. Wrap it: keras.Model(x := keras.Input(shape), model(x))."
         )
     return tuple(inputs[0].shape), inputs[0].dtype
-
-
-def _first_resizing(model):
-    layers = [
-        layer
-        for layer in model.layers
-        if not isinstance(layer, keras.layers.InputLayer)
-    ]
-    if layers and isinstance(layers[0], keras.Model):
-        return _first_resizing(layers[0])
-    if layers and isinstance(layers[0], keras.layers.Resizing):
-        return layers[0]
-    return None
 
 
 def _resizing_to(name, shape):

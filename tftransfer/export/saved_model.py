@@ -20,6 +20,8 @@ from tftransfer.export.signatures import (
     write_signatures,
 )
 from tftransfer.tasks import infer_task
+from tftransfer.views.averaging import build_averaging, check_model
+from tftransfer.views.views import read_views
 from tftransfer.writing import check_free_space, check_may_write, replace_when_whole
 
 FORMAT_VERSION = 1
@@ -34,6 +36,7 @@ def export_model(
     examples=None,
     overwrite=False,
     task=None,
+    augment=None,
     metadata=None,
     verbose=True,
 ):
@@ -71,6 +74,10 @@ def export_model(
         overwrite: Whether an earlier export at `path` is replaced, once the new one is
             whole.
         task: One of `tasks.TASKS` where the model's loss does not tell.
+        augment: Views of each image, see `tft.predict`, over which the export averages
+            probabilities or values, within its graph: it serves what `tft.predict`
+            gives with the same `augment`. Every row costs as much as that many.
+            `"augment"` in the metadata lists them. `None`: the image alone.
         metadata: Dictionary of your own, kept under `"metadata"`; JSON values.
         verbose: Whether to print the outcome of the comparison.
 
@@ -78,7 +85,8 @@ def export_model(
         Dictionary, the content of `metadata.json`.
 
     Raises:
-        ValueError: If the model, `class_names`, `examples` or `path` do not fit.
+        ValueError: If the model, `class_names`, `examples`, `augment` or `path` do not
+            fit.
         TypeError: If an argument is of a wrong kind.
         RuntimeError: If live and exported model differ by more than 1e-4, or the
             fresh process cannot serve; nothing is left behind.
@@ -105,10 +113,16 @@ def export_model(
     model_input = read_input(plain)
     task = _read_task(model, plain, task)
     class_names = check_class_names(class_names, task)
+    views = read_views(augment)
+    check_model(plain, views)
     about = _describe(plain, model_input, task, class_names, metadata)
+    about["augment"] = list(views) if len(views) > 1 else None
     rows = take_rows(examples, model_input)
     check_export_path(path, overwrite=overwrite)
     check_free_space(path, sum(weight.numpy().nbytes for weight in plain.weights))
+    if len(views) > 1:
+        plain = build_averaging(plain, views, task)
+        model_input = read_input(plain)
     signatures = build_signatures(plain, model_input, task, class_names)
     about["signatures"] = {name: each.describe() for name, each in signatures.items()}
     signatures[METADATA] = build_metadata_signature(about)

@@ -150,6 +150,33 @@ class SequenceExamples(Examples):
             yield x, tuple(rest)
 
 
+class ChangedExamples(Examples):
+    """Examples whose inputs are changed, each time in the same way.
+
+    Args:
+        examples: `Examples`.
+        change: Function from inputs to inputs.
+        identity: `str` that stands for what `change` does.
+    """
+
+    def __init__(self, examples, change, identity):
+        self.examples, self._change, self._name = examples, change, identity
+        self.randomness, self.shuffles = examples.randomness, examples.shuffles
+        self.batch_size, self.num_rows = examples.batch_size, examples.num_rows
+        self.rest, self.num_inputs = examples.rest, examples.num_inputs
+        self.description = f"{examples.description} {identity}"
+
+    def identity(self):
+        """Return what identifies the examples, and the change."""
+        unchanged = self.examples.identity()
+        return unchanged and f"{unchanged} {self._name}"
+
+    def batches(self):
+        """Yield changed batches."""
+        for x, rest in self.examples.batches():
+            yield keras.ops.convert_to_numpy(self._change(x)), rest
+
+
 def read_examples(data, *, batch_size=None, shuffles=False):
     """Return `data` as `Examples`.
 

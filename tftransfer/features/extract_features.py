@@ -98,9 +98,29 @@ def extract_features(
 
 def extract_at(cut, dataset, *, engine, dtype, directory, batch_size, verbose):
     """Compute what is below a `Cut` for every example: see `extract_features`."""
+    return extract_all(
+        cut,
+        [read_in_order(dataset, batch_size)],
+        engine=engine,
+        dtype=dtype,
+        directory=directory,
+        verbose=verbose,
+    )[0]
+
+
+def read_in_order(dataset, batch_size):
+    """Return data as `Examples`, those of our loaders unshuffled and unchanged."""
     if isinstance(dataset, tf.data.Dataset):
         dataset = vars(dataset).get("unshuffled", dataset)
-    examples = read_examples(dataset, batch_size=batch_size)
+    return read_examples(dataset, batch_size=batch_size)
+
+
+def extract_all(cut, several, *, engine, dtype, directory, verbose):
+    """Compute what is below a `Cut` for several `Examples`, with one engine.
+
+    Returns:
+        List of `Features`, one for each of `several`.
+    """
     extraction = Extraction(
         cut,
         engine=engine,
@@ -109,11 +129,18 @@ def extract_at(cut, dataset, *, engine, dtype, directory, batch_size, verbose):
         report=print if verbose else None,
     )
     try:
-        entry = extraction.run(examples)
+        entries = [extraction.run(examples) for examples in several]
     finally:
         extraction.close()
+    return [
+        _as_features(entry, examples.rest)
+        for entry, examples in zip(entries, several, strict=True)
+    ]
+
+
+def _as_features(entry, structure):
     rest = [entry.arrays[name] for name in entry.arrays if name != ACTIVATIONS]
-    packed = keras.tree.pack_sequence_as(examples.rest, rest)
+    packed = keras.tree.pack_sequence_as(structure, rest)
     features = Features(entry.arrays[ACTIVATIONS], *packed[:1])
     features.sample_weight = packed[1] if len(packed) > 1 else None
     return features

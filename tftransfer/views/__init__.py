@@ -1,0 +1,1 @@
+"""Test-time augmentation: views of an image, and the mean of what a model says."""
