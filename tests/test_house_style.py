@@ -54,6 +54,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "validation": {"checks", "methods", "tasks", "weighting"},
     "alignment": {"checks", "regularization"},
     "regularization": {"checks", "freezing"},
+    "pruning": {"checks", "explanation", "freezing", "regularization"},
     "text": {"checks"},
     "weighting": {"checks"},
     "backbones": {"checks", "columns", "freezing", "resizing", "text"},

@@ -41,6 +41,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "SWA": "regularization.swa",
     "Stage": "training.stages",
     "StochasticFreezing": "regularization.stochastic_freezing",
+    "StructuredPruning": "pruning.structured_pruning",
     "UnlabeledDomain": "data.unlabeled",
     "accelerate": "acceleration.accelerate",
     "adapt_batch_norm": "alignment.adabn",
@@ -95,6 +96,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "read_elpv": "data.elpv",
     "save_lora": "lora.checkpoint",
     "set_trainable_depth": "freezing.depth",
+    "shrink_model": "pruning.shrinking",
     "split_elpv": "data.elpv",
 }
 

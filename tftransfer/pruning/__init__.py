@@ -1,0 +1,1 @@
+"""Structured pruning: whole units and channels go, and the model gets smaller."""
