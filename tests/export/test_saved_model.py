@@ -42,7 +42,7 @@ def test_metadata_tells_where_the_export_comes_from(exports):
     }
     assert about["signatures"]["serving_default"] == {
         "inputs": {"image_bytes": {"dtype": "string", "shape": [None]}},
-        "outputs": ["probabilities", "class_id", "label"],
+        "outputs": ["probabilities", "class_id", "label", "logits"],
     }
     assert about["signatures"]["serve_images"]["inputs"] == {
         "images": {"dtype": "uint8", "shape": [None, None, None, 3]}

@@ -126,7 +126,7 @@ def test_outputs_have_the_promised_names_types_and_shapes(stranger, exports, nam
     outputs = stranger[name]["files"]
     num_files = len(outputs["label"]["rows"])
     num_classes = len(exports[name].names)
-    assert set(outputs) == {"probabilities", "class_id", "label"}
+    assert set(outputs) == {"probabilities", "class_id", "label", "logits"}
     assert outputs["probabilities"]["shape"] == [num_files, num_classes]
     assert outputs["probabilities"]["dtype"] == "float32"
     assert outputs["class_id"]["shape"] == outputs["label"]["shape"] == [num_files]
@@ -160,6 +160,8 @@ def test_every_kind_of_file_is_served_as_the_live_model_predicts(
     outputs = stranger[name]["files"]
     served = outputs["values" if name == "regression" else "probabilities"]["rows"]
     np.testing.assert_allclose(served, expected, atol=1e-5)
+    if name != "regression":
+        np.testing.assert_allclose(outputs["logits"]["rows"], logits, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["classes", "binary", "multi_label"])

@@ -141,7 +141,7 @@ def split_at_resizing(frozen):
             node.attr.clear()
             node.attr["dtype"].type = tf.float32.as_datatype_enum
             node.attr["shape"].shape.CopyFrom(spec.shape.as_proto())
-    rest = _keep_needed(rest, [frozen.output])
+    rest = keep_needed(rest, [frozen.output])
     if set(map(_node, frozen.inputs)) & {node.name for node in rest.node}:
         return frozen
     inputs = {resized: spec}
@@ -163,7 +163,7 @@ def _freeze(concrete, leaves):
     inputs = [tensor for tensor in frozen.inputs if tensor.dtype != tf.resource]
     names, output = [tensor.name for tensor in inputs], frozen.outputs[0].name
     graph_def = _drop_idle_resizing(frozen, inputs, leaves)
-    graph_def = _keep_needed(graph_def, [output, *names])  # also an input of no use
+    graph_def = keep_needed(graph_def, [output, *names])  # also an input of no use
     specs = {tensor.name: _spec(tensor) for tensor in inputs}
     run = _make_runnable(graph_def, specs, output)
     return FrozenGraph(graph_def, specs, output, run)
@@ -201,7 +201,8 @@ def _is_idle(op, frozen, inputs, leaves):
     return bool(np.all(scale.numpy() == 1) and np.all(translation.numpy() == 0))
 
 
-def _keep_needed(graph_def, tensor_names):
+def keep_needed(graph_def, tensor_names):
+    """Return a graph with only what some tensors are computed from."""
     nodes = {node.name: node for node in graph_def.node}
     wanted = [_node(name) for name in tensor_names]
     needed = set()

@@ -49,7 +49,7 @@ def import_onnx():
         ImportError: If one of them is not installed.
     """
     try:
-        with _contained():
+        with contain_logs():
             import onnxruntime
             import tf2onnx
     except ImportError as error:
@@ -61,8 +61,12 @@ def import_onnx():
 
 
 @contextlib.contextmanager
-def _contained():
-    # The converter warns of TensorFlow's old functions and NumPy's, and writes a log.
+def contain_logs():
+    """Keep to itself what converters log, warn of and print.
+
+    On leaving, the root logger has its handlers back.
+    """
+    # tf2onnx warns of TensorFlow's old functions and NumPy's, and writes a log.
     root = logging.getLogger()
     kept, before = list(root.handlers), logging.root.manager.disable
     logging.disable(logging.ERROR)
@@ -75,26 +79,30 @@ def _contained():
         root.handlers[:] = kept
 
 
-def convert_to_onnx(frozen):
+def convert_to_onnx(frozen, names=None):
     """Write a graph as ONNX.
 
     Args:
-        frozen: A `FrozenGraph`.
+        frozen: A `FrozenGraph`, or anything else with its `graph_def` and `inputs`.
+        names: Dictionary from the graph's inputs and outputs to their names in the
+            model; `None` keeps those of a `FrozenGraph`.
 
     Returns:
-        bytes of the model; its inputs have the names of the graph's.
+        bytes of the model.
 
     Raises:
         EngineError: If the graph holds what ONNX cannot say.
     """
     _, tf2onnx = import_onnx()
+    outputs = [frozen.output] if names is None else [*names.keys() - frozen.inputs]
     try:
-        with _contained():
+        with contain_logs():
             model, _ = tf2onnx.convert.from_graph_def(
                 frozen.graph_def,
                 input_names=list(frozen.inputs),
-                output_names=[frozen.output],
+                output_names=sorted(outputs),
                 opset=OPSET,
+                tensors_to_rename=names,
             )
     except Exception as error:  # tf2onnx raises whatever it meets
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -89,7 +89,16 @@ def _hidden(package):
         del sys.modules[package]
 
 
-def _read(core, frozen):
+def read_graph(core, frozen):
+    """Read a graph as an `openvino.Model`.
+
+    Args:
+        core: An `openvino.Core`.
+        frozen: A `FrozenGraph`, or anything else with its `graph_def`.
+
+    Raises:
+        EngineError: If the graph holds what OpenVINO does not know.
+    """
     # OpenVINO's own reader, a hundredth of a second for each megabyte; the Python
     # converter traces the graph again, takes twenty times as long and has telemetry.
     file, path = tempfile.mkstemp(suffix=".pb")
@@ -116,7 +125,7 @@ class _Program:
     def __init__(self, openvino, core, frozen, leaves, precision):
         self._openvino = openvino
         self._core = core
-        self._model = _read(core, frozen)
+        self._model = read_graph(core, frozen)
         self._names = frozen.inputs
         self._options = {
             "PERFORMANCE_HINT": "THROUGHPUT",

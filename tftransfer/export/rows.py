@@ -38,16 +38,17 @@ def take_rows(examples, model_input):
     """
     if examples is None:
         return make_rows(model_input)
-    rows = list(itertools.islice(_read_rows(examples, model_input), MOST_ROWS))
+    read = read_rows_and_labels(examples, model_input)
+    rows = [row for row, _ in itertools.islice(read, MOST_ROWS)]
     if not rows:
         raise ValueError(
             "`examples` must hold at least one row. Received: examples with 0 rows. "
             "Pass some of the images the model was tested on, or leave it out."
         )
     if model_input.kind == IMAGES:
-        rows = [_to_pixels(row) for row in rows]
+        rows = [to_pixels(row) for row in rows]
     for row in rows:
-        _check_row(row, model_input)
+        check_row(row, model_input)
     return rows
 
 
@@ -73,39 +74,67 @@ def _make_image(rng, height, width, channels):
     return (shading[..., None] + noise).astype("uint8")
 
 
-def _read_rows(examples, model_input):
+def read_rows_and_labels(data, model_input, name="examples"):
+    """Read a user's rows one by one.
+
+    Args:
+        data: See `take_rows`.
+        model_input: The `ModelInput` of the model.
+        name: Name of the argument, for messages.
+
+    Yields:
+        Tuple of a row and its label, `None` where there is none.
+
+    Raises:
+        TypeError: If `data` is nothing to read rows from.
+    """
     rank = len(model_input.shape)
-    if isinstance(examples, tf.data.Dataset):
-        for element in examples:
-            while isinstance(element, (tuple, list)):
-                element = element[0]
-            yield from _split(element.numpy(), rank)
-    elif hasattr(examples, "__array__"):
-        yield from _split(np.asarray(examples), rank)
-    elif isinstance(examples, (list, tuple)):
-        for row in examples:
-            yield np.asarray(row, object if isinstance(row, (str, bytes)) else None)
+    if isinstance(data, tf.data.Dataset):
+        for element in data:
+            rows, labels = _take_apart(element)
+            yield from _split(rows.numpy(), labels, rank)
+    elif hasattr(data, "__array__"):
+        yield from _split(np.asarray(data), None, rank)
+    elif isinstance(data, (list, tuple)):
+        for row in data:
+            is_text = isinstance(row, (str, bytes))
+            yield np.asarray(row, object if is_text else None), None
     else:
         raise TypeError(
-            "`examples` must be a tf.data.Dataset, an array or a list of arrays. "
-            f"Received: examples={examples!r} of type {type(examples).__name__}. "
+            f"`{name}` must be a tf.data.Dataset, an array or a list of arrays. "
+            f"Received: {name}={data!r} of type {type(data).__name__}. "
             "Pass for example the test dataset."
         )
 
 
-def _split(array, rank):
-    """Return rows of a batch, or the one row that was not batched."""
-    array = np.asarray(array)
-    return array if array.ndim == rank else [array]
-
-
-def _to_pixels(image):
+def to_pixels(image):
+    """Return an image as uint8; float pixels are rounded."""
     if image.dtype == np.uint8:
         return image
     return np.clip(np.rint(image.astype("float32")), 0, 255).astype("uint8")
 
 
-def _check_row(row, model_input):
+def _take_apart(element):
+    labels = None
+    # Of ((source, target), labels) the first rows need not be those labeled.
+    if isinstance(element, (tuple, list)) and len(element) > 1:
+        labels = None if isinstance(element[0], (tuple, list)) else element[1]
+    while isinstance(element, (tuple, list)):
+        element = element[0]
+    return element, labels
+
+
+def _split(array, labels, rank):
+    """Return pairs for the rows of a batch, or for the one row that was not batched."""
+    array = np.asarray(array)
+    if array.ndim != rank:
+        return [(array, None if labels is None else np.asarray(labels))]
+    labels = [None] * len(array) if labels is None else np.asarray(labels)
+    return zip(array, labels, strict=True)
+
+
+def check_row(row, model_input, name="examples"):
+    """Raise `ValueError` unless a row has a shape that the model takes."""
     wanted = model_input.shape[1:]
     if model_input.kind == IMAGES:
         wanted = (None, None, model_input.channels)
@@ -114,7 +143,7 @@ def _check_row(row, model_input):
     )
     if not fits:
         raise ValueError(
-            f"`examples` must hold rows of shape {wanted}. "
+            f"`{name}` must hold rows of shape {wanted}. "
             f"Received: a row of shape {np.shape(row)}. "
             "Pass what the model takes, for example the test dataset."
         )

@@ -56,7 +56,7 @@ def build_signatures(model, model_input, task, class_names):
         outputs = tf.cast(model(some, training=False), tf.float32)[: shape[0]]
         return name_outputs(task, class_names, outputs)
 
-    outputs = ("values",) if task.name == "regression" else CLASS_OUTPUTS
+    outputs = _list_outputs(task)
     if model_input.kind != IMAGES:
         function, spec = _of_rows(serve, model_input)
         return {DEFAULT: Signature(function, (spec,), outputs)}
@@ -78,16 +78,34 @@ def name_outputs(task, class_names, outputs):
     """Turn model outputs `(n, num_outputs)` into the named tensors that are served.
 
     Returns:
-        For regression `values`; otherwise `probabilities` `(n, num_classes)`, float32,
-        and of the most probable class `class_id` `(n,)`, int64, and `label` `(n,)`,
-        string.
+        What `name_raw_outputs` does, and but for a regression, of the most probable
+        class, `class_id` `(n,)`, int64, and `label` `(n,)`, string.
     """
-    columns = task.probabilities(outputs)
+    named = name_raw_outputs(task, outputs)
     if task.name == "regression":
-        return {"values": columns}
-    class_id = tf.argmax(columns, axis=-1)
+        return named
+    class_id = tf.argmax(named["probabilities"], axis=-1)
     label = tf.gather(tf.constant(class_names), class_id)
-    return {"probabilities": columns, "class_id": class_id, "label": label}
+    return {**named, "class_id": class_id, "label": label}
+
+
+def name_raw_outputs(task, outputs):
+    """Name model outputs `(n, num_outputs)`, and what they mean.
+
+    Returns:
+        For regression `values`; otherwise `probabilities` `(n, num_classes)` and, where
+        the model gives them, `logits` `(n, num_outputs)`; all float32.
+    """
+    if task.name == "regression":
+        return {"values": outputs}
+    probabilities = {"probabilities": task.probabilities(outputs)}
+    return {**probabilities, "logits": outputs} if task.from_logits else probabilities
+
+
+def _list_outputs(task):
+    if task.name == "regression":
+        return ("values",)
+    return (*CLASS_OUTPUTS, "logits") if task.from_logits else CLASS_OUTPUTS
 
 
 def write_signatures(model, signatures, folder):

@@ -1,0 +1,1 @@
+"""Image models written for other runtimes, and what they give and cost there."""
