@@ -216,7 +216,8 @@ def load_model(path, *, safe_mode=True):
         TypeError: If safe mode refuses what is in it (Keras' own message says what).
     """
     from tftransfer.backbones import combined, hub  # noqa: F401  registers layers
-    from tftransfer.lora import adapted  # noqa: F401  so does this
+    from tftransfer.branches import hybrid_sharing, residual_adapter  # noqa: F401
+    from tftransfer.lora import adapted  # noqa: F401  so do these
     from tftransfer.rates import layerwise_rates  # noqa: F401  and an optimizer
 
     if not os.path.isfile(path):

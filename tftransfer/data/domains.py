@@ -43,19 +43,19 @@ def pair_domains(source, target, *, epoch="source"):
     [((2, 2), (3, 2), [0, 1]), ((2, 2), (3, 2), [0, 1])]
     """
     check_choice("epoch", epoch, EPOCHS)
-    source_spec = _read_spec("source", source)
-    target_spec = _read_spec("target", target)
+    source_spec = read_spec("source", source)
+    target_spec = read_spec("target", target)
     if len(source_spec) != 2:
         raise ValueError(
             "`source` must be a dataset of (x, y), with labels. "
             f"Received: source.element_spec={source.element_spec!r}."
         )
-    _check_alike(source_spec[0], target_spec[0])
+    check_alike(source_spec[0], target_spec[0])
     if len(target_spec) == 2:
         print("pair_domains: the labels of `target` are dropped, nothing learns them.")
         target = drop_labels(target)
     is_mixed = source_spec[0].dtype != target_spec[0].dtype
-    pairs = _zip(source, target, epoch).map(
+    pairs = zip_domains(source, target, epoch).map(
         lambda labeled, other: _join(labeled, other, is_mixed), tf.data.AUTOTUNE
     )
     pairs = pairs.prefetch(tf.data.AUTOTUNE)
@@ -64,7 +64,8 @@ def pair_domains(source, target, *, epoch="source"):
     return pairs
 
 
-def _zip(source, target, epoch):
+def zip_domains(source, target, epoch):
+    """Return pairs of batches, for as long as `epoch` of `pair_domains` says."""
     source_steps, target_steps = int(source.cardinality()), int(target.cardinality())
     if epoch == "source" or 0 < target_steps <= source_steps:
         return tf.data.Dataset.zip(source, target.repeat())
@@ -85,7 +86,8 @@ def _join(labeled, other, is_mixed):
     return (source, target), label
 
 
-def _read_spec(name, dataset):
+def read_spec(name, dataset):
+    """Return the tuple of specs of a batched, finite dataset of x or (x, y)."""
     if not isinstance(dataset, tf.data.Dataset):
         raise TypeError(
             f"`{name}` must be a batched tf.data.Dataset. "
@@ -119,7 +121,8 @@ def _is_batched(spec):
     return shapes[0][0] == shapes[-1][0]
 
 
-def _check_alike(source, target):
+def check_alike(source, target):
+    """Raise `ValueError` unless inputs of these two specs can go to one model."""
     shapes = source.shape[1:], target.shape[1:]
     if not shapes[0].is_compatible_with(shapes[1]):
         raise ValueError(

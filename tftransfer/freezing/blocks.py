@@ -60,7 +60,7 @@ def model_blocks(model):
     - neighbors whose layers share one family name make one block: VGG's
       `block5_conv1` to `block5_conv3` are `block5`, `stem_conv` and `stem_bn` are
       `stem`;
-    - a normalization alone belongs to the block below it;
+    - a normalization or residual adapter alone belongs to the block below it;
     - a layer of a transformer is a block;
     - what has no weights joins its neighbor below (at the input the one above).
 
@@ -103,8 +103,7 @@ def split_model(model):
     """Return the blocks of the backbone and the list of the head's layers."""
     calls, outputs = list_calls(graph_of(model))
     backbone, head = _split_calls(calls, outputs)
-    made = {key for call in backbone for key in call.outputs}
-    needed = made & outputs.union(*(call.inputs for call in head))
+    needed = _needed_above(backbone, head, outputs)
     strands, others = split_strands(backbone, needed)
     taken: set[int] = set()
     sequences = []
@@ -115,6 +114,15 @@ def split_model(model):
         sequences.append([_block_of(segment) for segment in _merge(segments)])
     blocks = _unique_names(take_turns(sequences))
     return blocks, [x for x in leaf_layers(head) if id(x) not in taken]
+
+
+def _needed_above(backbone, head, outputs):
+    """Keys of the backbone's tensors that it is there for."""
+    for call in backbone:
+        if call.operation.name == FEATURES:
+            return set(call.outputs)  # a network beside it may read further down
+    made = {key for call in backbone for key in call.outputs}
+    return made & outputs.union(*(call.inputs for call in head))
 
 
 def _cut(calls, outputs, taken):
@@ -155,9 +163,14 @@ class _Segment:
         return sum(layer.count_params() for layer in self.layers if _learns(layer))
 
     @property
-    def is_normalization(self):
+    def joins_below(self):
         weighted = [layer for layer in self.layers if layer.weights]
-        return bool(weighted) and all(isinstance(x, _NORMALIZATIONS) for x in weighted)
+        return bool(weighted) and all(map(_joins_below, weighted))
+
+
+def _joins_below(layer):
+    is_adapter = getattr(layer, "joins_block_below", False)
+    return is_adapter or isinstance(layer, _NORMALIZATIONS)
 
 
 def _learns(layer):
@@ -192,7 +205,7 @@ def _merge(segments):
         first = segments.pop(0)
         segments[0].layers = first.layers + segments[0].layers
     segments = _join_below(segments, lambda below, this: this.name == below.name)
-    segments = _join_below(segments, lambda below, this: this.is_normalization)
+    segments = _join_below(segments, lambda below, this: this.joins_below)
     return [segment for segment in segments if segment.num_parameters]
 
 

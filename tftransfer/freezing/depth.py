@@ -86,13 +86,15 @@ def change_flags(model, depth, batch_norm):
         restore_flags(before)
         raise
     _set_containers(model)
+    if hasattr(model, "follow_flags"):
+        model.follow_flags()
     return True
 
 
 def _beside_graph(model):
     """Layers that a wrapper has besides its functional model, such as an alignment."""
     graph = graph_of(model)
-    if model is graph:
+    if model is graph or hasattr(model, "follow_flags"):
         return []
     return [x for x in model._flatten_layers(False, False) if x is not graph]
 
@@ -138,6 +140,14 @@ def check_depth(model, depth):
     check_depth_kind(depth, "inference")
     if depth is not None:
         _first_open(split_model(model)[0], depth)
+
+
+def open_layers(model, depth):
+    """List the layers of the backbone that `set_trainable_depth` opens for a depth."""
+    blocks = split_model(model)[0]
+    first, start = _first_open(blocks, depth)
+    opened = [layer for block in blocks[first:] for layer in block.layers]
+    return opened[start:]
 
 
 def is_backbone_frozen(model):

@@ -47,6 +47,23 @@ def _compile_again(model, learning_rate):
         model.optimizer.build(model.trainable_variables)
 
 
+def set_optimizer(model, optimizer):
+    """Compile a compiled model again with another optimizer and all else as it was.
+
+    Args:
+        model: Compiled `keras.Model`.
+        optimizer: New plain `keras.optimizers.Optimizer`; its loss is scaled where
+            that of the old one was.
+    """
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    arguments = {**model._compile_config.config, "optimizer": optimizer}
+    keras.Model.compile(model, **arguments, auto_scale_loss=scaled)
+    model.reset_metrics()
+    if carries_on(optimizer):
+        plain_optimizer(optimizer).carry_on(model, None)
+    model.optimizer.build(model.trainable_variables)
+
+
 def renew_optimizer(optimizer, learning_rate=None):
     """Make an optimizer of the same class and configuration, without state.
 

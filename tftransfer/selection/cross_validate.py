@@ -184,10 +184,11 @@ def _check_arguments(epochs, train, folds, seeds, validation_fraction):
         check_whole_number("epochs", epochs)
     check_whole_number("folds", folds, 2, "One part trains while another is held out.")
     check_number("validation_fraction", validation_fraction, 0, 0.5)
-    return _check_seeds(seeds)
+    return check_seeds(seeds)
 
 
-def _check_seeds(seeds):
+def check_seeds(seeds):
+    """Return `seeds` as a tuple; raise unless they are different whole numbers."""
     seeds = tuple(seeds) if np.ndim(seeds) == 1 or isinstance(seeds, range) else seeds
     if not isinstance(seeds, tuple) or not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(

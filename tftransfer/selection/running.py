@@ -62,7 +62,7 @@ class Plan:
             found = self.finished.load(seed, fold, len(held_out))
             is_kept = found is not None
             if not is_kept:
-                with memory_given_back(), _retracing_expected():
+                with memory_given_back(), retracing_expected():
                     found = self._run_fold(seed, fold, folds)
                 self.finished.save(seed, fold, *found)
             score, probabilities[held_out] = found
@@ -115,7 +115,7 @@ class Plan:
 
 
 @contextlib.contextmanager
-def _retracing_expected():
+def retracing_expected():
     """Hold back the warning that equal code is traced often: each model is new."""
     logger = tf.get_logger()
     logger.addFilter(_is_other)

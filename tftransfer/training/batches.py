@@ -54,6 +54,24 @@ class TrainingData:
             return cardinality if cardinality >= 0 else None
         return self.source.num_batches
 
+    def as_dataset(self):
+        """Return the data as a `tf.data.Dataset`; arrays in batches, shuffled.
+
+        Raises:
+            TypeError: If they are a `PyDataset`.
+        """
+        if not self.is_arrays:
+            if isinstance(self.source, tf.data.Dataset):
+                return self.source
+            raise TypeError(
+                f"`{self.name}` must be a tf.data.Dataset or arrays to be mixed with "
+                f"another domain. Received: {type(self.source).__name__}. Make a "
+                "tf.data.Dataset of it."
+            )
+        rows = tf.data.Dataset.from_tensor_slices(self.source)
+        count = _length(self.source[0])
+        return rows.shuffle(count, reshuffle_each_iteration=True).batch(BATCH_SIZE)
+
     @property
     def is_endless(self):
         """Whether an epoch would never end."""

@@ -1,5 +1,7 @@
 """Fine-tuning in stages with plain `fit`: the head first, then the backbone."""
 
+import functools
+
 import keras
 
 from tftransfer.acceleration.budget import CacheSettings
@@ -11,10 +13,13 @@ from tftransfer.freezing.recompiling import own_rate
 from tftransfer.training.batches import read_data
 from tftransfer.training.class_weights import complete_class_weight
 from tftransfer.training.data_checks import check_compiled, check_data
+from tftransfer.training.preparing import check_preparable, prepared, take_domains
 from tftransfer.training.running import run_stages
 from tftransfer.training.seeding import seed_training
 from tftransfer.training.solving import check_head_solver
 from tftransfer.training.stages import check_own_rate, check_stages, plan_stages
+from tftransfer.training.strategies import plan_strategy, read_strategy
+from tftransfer.training.virtual_rows import run_on_features
 
 _SHORT_FORM = {  # what `stages` replaces, with the defaults
     "epochs": 5,
@@ -34,6 +39,7 @@ def fine_tune(
     trainable_depth=None,
     learning_rate="auto",
     stages=None,
+    strategy=None,
     callbacks=None,
     class_weight=None,
     cache="auto",
@@ -85,6 +91,9 @@ def fine_tune(
         learning_rate: Rate of all stages at their beginning; `"auto"` is the rate the
             model was compiled with, and a tenth of it where the backbone learns.
         stages: List of `Stage` instead of the four arguments above.
+        strategy: Name of a strategy or a `Strategy`, instead of all of them but
+            `epochs`, which it divides among its stages; `describe_strategy` shows
+            which. What it does besides is undone afterwards.
         callbacks: List of Keras callbacks.
         class_weight: Dict from class number to weight in the loss, for classification;
             classes left out weigh 1.
@@ -137,17 +146,21 @@ def fine_tune(
         [Transfer learning guide](https://keras.io/guides/transfer_learning/).
     """
     check_compiled(model)
-    given = (epochs, frozen_epochs, trainable_depth, learning_rate)
-    flags = read_flags(model) if stages is None else None
-    stages = _read_stages(model, stages, given)
+    short = (epochs, frozen_epochs, trainable_depth, learning_rate)
+    given = dict(zip(_SHORT_FORM, short, strict=True))
+    flags = read_flags(model) if stages is None and strategy is None else None
+    plan = _read_plan(model, strategy, stages, given)
+    stages = plan.stages if plan else _read_stages(model, stages, given)
     callbacks = _read_callbacks(callbacks)
     if seed is not None:
         check_whole_number("seed", seed, 0)
     settings = CacheSettings(cache, cache_bytes, augmented_views, engine)
     check_head_solver(model, head_solver, cache)
     data = read_data("train", train)
-    class_weight = complete_class_weight(model, data, class_weight)
     check_data(model, data, several_classes=True)
+    if plan:
+        data, stages = take_domains(model, plan, data)
+    class_weight = complete_class_weight(model, data, class_weight)
     validation = None
     if validation_data is not None:
         validation = read_data("validation_data", validation_data)
@@ -155,23 +168,46 @@ def fine_tune(
     if seed is not None:
         seed_training(model, seed)
     report = print if verbose else None
-    return run_stages(
-        model,
-        stages,
-        data,
-        validation,
-        flags=flags,
-        callbacks=callbacks,
-        class_weight=class_weight,
-        head_solver=head_solver,
-        fast_path=None if cache is False else FastPath(model, settings, report),
-        seed=seed,
-        verbose=verbose,
-    )
+    run = run_stages
+    if plan and plan.virtual_rows:
+        run = functools.partial(run_on_features, strategy=plan.strategy)
+    with prepared(model, plan) as trained:
+        return run(
+            trained,
+            stages,
+            data,
+            validation,
+            flags=flags,
+            callbacks=callbacks,
+            class_weight=class_weight,
+            head_solver=head_solver,
+            fast_path=None if cache is False else FastPath(trained, settings, report),
+            seed=seed,
+            verbose=verbose,
+        )
 
 
-def _read_stages(model, stages, given):
-    short = dict(zip(_SHORT_FORM, given, strict=True))
+def _read_plan(model, strategy, stages, given):
+    """Return the `Plan` of a strategy, `None` without one."""
+    if strategy is None:
+        return None
+    others = [
+        name for name in list(_SHORT_FORM)[1:] if given[name] != _SHORT_FORM[name]
+    ]
+    if stages is not None or others:
+        found = ", ".join([*(["stages"] if stages is not None else []), *others])
+        raise ValueError(
+            "`strategy` must be given without what its stages say themselves. "
+            f"Received: strategy and {found}. Leave one of them out; "
+            "describe_strategy shows the stages, to be changed at will."
+        )
+    plan = plan_strategy(read_strategy(strategy), model, given["epochs"])
+    check_preparable(model, plan)
+    check_own_rate(own_rate(model.optimizer), plan.stages)
+    return plan
+
+
+def _read_stages(model, stages, short):
     if stages is None:
         stages = plan_stages(model, **short)
     else:

@@ -12,6 +12,7 @@ from tftransfer.acceleration.recutting import fit_in_pieces
 from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.flags import restore_flags
 from tftransfer.freezing.recompiling import own_rate, plain_optimizer, recompile
+from tftransfer.training.batches import read_data
 from tftransfer.training.solving import solve_stage, trains_linear_head_only
 from tftransfer.training.stages import CosinePerEpoch, stage_rate
 
@@ -53,10 +54,11 @@ def run_stages(
     """
     rate = own_rate(model.optimizer)
     history, best = _start_history(model), _Best()
-    fit = _Fit(model, data, validation, fast_path, arguments)
+    own = [data if x.data is None else read_data("data", x.data) for x in stages]
+    fits = {id(x): _Fit(model, x, validation, fast_path, arguments) for x in own}
     orders = np.random.default_rng(seed)
     try:
-        for stage in stages:
+        for stage, data in zip(stages, own, strict=True):
             _set_depth(model, stage, flags)
             stage_start = stage_rate(stage, model, rate, data.num_batches)
             recompile(model, learning_rate=stage_start)
@@ -68,7 +70,7 @@ def run_stages(
                 *_rate_callbacks(stage, data, stage_start, first),
                 *([best.stopper] if best.stopper else []),
             ]
-            part = fit(
+            part = fits[id(data)](
                 solves=head_solver is not None and trains_linear_head_only(model),
                 initial_epoch=first,
                 epochs=first + stage.epochs,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import keras
 
@@ -32,6 +33,8 @@ class Stage:
             epochs where the data do not know their length), `"constant"` keeps it.
         patience: With validation data, the stage ends after this many epochs without
             a lower validation loss; `None` never ends it early.
+        data: Training data of this stage instead of those `fine_tune` gets, such as
+            another labeled domain; of any kind it takes.
 
     Raises:
         ValueError: If a value is not acceptable.
@@ -53,6 +56,7 @@ class Stage:
     batch_norm: str = "inference"
     schedule: str = "cosine"
     patience: int | None = 3
+    data: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     def __post_init__(self):
         check_whole_number("epochs", self.epochs)

@@ -1,0 +1,1 @@
+"""Small networks that learn beside a frozen backbone, or beside a shared one."""

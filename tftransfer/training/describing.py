@@ -1,0 +1,99 @@
+"""A strategy written out: the lines of code it stands for."""
+
+from tftransfer.training.stages import Stage
+from tftransfer.training.strategies import STRATEGIES, plan_strategy, read_strategy
+
+_SHOWN = ("learning_rate", "trainable_depth", "batch_norm")
+_MIXING = {"joined": "join_domains", "paired": "pair_labeled_domains"}
+
+
+def describe_strategy(strategy, model, epochs=5):
+    """Write out what `fine_tune(model, train, strategy=..., epochs=...)` does.
+
+    The lines do the same by hand, for a model and data of the names `model`, `train`
+    and `source`: to be copied and changed.
+
+    Args:
+        strategy: Name or `Strategy`, see there.
+        model: Compiled model that it would train.
+        epochs: Epochs in all.
+
+    Returns:
+        Python code, a str.
+
+    Raises:
+        ValueError: As `fine_tune` with this strategy.
+        TypeError: If `strategy` is neither a name nor a `Strategy`.
+
+    Example:
+
+    >>> model = keras.Sequential(
+    ...     [
+    ...         keras.Input((4,)),
+    ...         keras.layers.Dense(8, name="block1"),
+    ...         keras.layers.Activation("relu", name="features"),
+    ...         keras.layers.Dense(3),
+    ...     ]
+    ... )
+    >>> model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
+    >>> print(tft.describe_strategy("discriminative", model, epochs=8))
+    # the head first, then everything, each block slower than the one above it
+    optimizer = tft.LayerwiseRates(model.optimizer, layer_decay=0.75)
+    model.compile(optimizer, model.loss, metrics=["accuracy"])
+    stages = [
+        tft.Stage(2, trainable_depth=0),
+        tft.Stage(6, trainable_depth='all'),
+    ]
+    tft.fine_tune(model, train, stages=stages)
+    """
+    strategy = read_strategy(strategy)
+    plan = plan_strategy(strategy, model, epochs)
+    lines = [f"# {STRATEGIES[strategy.name]}", *_preparation(plan)]
+    if plan.virtual_rows:
+        return "\n".join([*lines, *_virtual_rows(plan)])
+    domains = plan.domains if "source" in plan.domains else ("",) * len(plan.stages)
+    lines += ["stages = ["]
+    lines += [
+        f"    tft.Stage({_arguments(stage, domain)}),"
+        for stage, domain in zip(plan.stages, domains, strict=True)
+    ]
+    trained = "shared" if plan.private_depth is not None else "model"
+    return "\n".join([*lines, "]", f"tft.fine_tune({trained}, train, stages=stages)"])
+
+
+def _preparation(plan):
+    if plan.from_scratch:
+        yield "model.set_weights(keras.models.clone_model(model).get_weights())"
+    if plan.layer_decay is not None:
+        decay = f"layer_decay={plan.layer_decay}"
+        yield f"optimizer = tft.LayerwiseRates(model.optimizer, {decay})"
+        yield 'model.compile(optimizer, model.loss, metrics=["accuracy"])'
+    if plan.private_depth is not None:
+        yield f"shared = tft.HybridSharing(model, private_depth={plan.private_depth!r})"
+    if plan.domains[0] in _MIXING and not plan.virtual_rows:
+        share = f"source_weight={plan.strategy.source_weight}"
+        yield f"train = tft.{_MIXING[plan.domains[0]]}(source, train, {share})"
+
+
+def _virtual_rows(plan):
+    share = f"source_weight={plan.strategy.source_weight}"
+    yield "tft.set_trainable_depth(model, 0)"
+    yield "x, y = map(np.asarray, tft.extract_features(model, train))"
+    yield f"more_x, more_y = tft.draw_virtual_features(x, y, {plan.virtual_rows})"
+    yield "target = np.concatenate([x, more_x]), np.concatenate([y, more_y])"
+    yield "others = tuple(map(np.asarray, tft.extract_features(model, source)))"
+    yield f"train = tft.join_domains(others, target, {share})"
+    yield 'head = keras.Model(model.get_layer("features").output, model.output)'
+    yield "head.compile_from_config(model.get_compile_config())"
+    yield f"tft.fine_tune(head, train, epochs={plan.stages[0].epochs}, frozen_epochs=0)"
+
+
+def _arguments(stage, domain):
+    usual = Stage(stage.epochs)
+    given = [
+        f"{name}={getattr(stage, name)!r}"
+        for name in _SHOWN
+        if getattr(stage, name) != getattr(usual, name)
+    ]
+    given += ["data=source"] if domain == "source" else []
+    return ", ".join([str(stage.epochs), *given])

@@ -1,0 +1,132 @@
+"""What a strategy does to a model before its stages, and undoes after them."""
+
+import contextlib
+import dataclasses
+
+import keras
+
+from tftransfer.branches.hybrid_sharing import HybridSharing
+from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
+from tftransfer.freezing.blocks import split_model
+from tftransfer.freezing.graph import graph_of
+from tftransfer.freezing.recompiling import (
+    carries_on,
+    plain_optimizer,
+    renew_optimizer,
+    set_optimizer,
+)
+from tftransfer.rates.layerwise_rates import LayerwiseRates
+from tftransfer.training.batches import read_data
+from tftransfer.training.data_checks import check_data
+
+
+@contextlib.contextmanager
+def prepared(model, plan):
+    """Yield what is to be trained: the model itself, or what trains it.
+
+    Args:
+        model: Compiled `keras.Model`.
+        plan: `Plan`, or `None`.
+    """
+    if plan is None:
+        yield model
+        return
+    if plan.from_scratch:
+        draw_weights_anew(model)
+    if plan.private_depth is not None:
+        yield HybridSharing(model, plan.private_depth)
+        return
+    if plan.layer_decay is None:
+        yield model
+        return
+    before = plain_optimizer(model.optimizer)
+    rates = LayerwiseRates(renew_optimizer(before), layer_decay=plan.layer_decay)
+    set_optimizer(model, rates)
+    try:
+        yield model
+    finally:
+        set_optimizer(model, renew_optimizer(before))
+
+
+def take_domains(model, plan, data):
+    """Return the training data of a plan, and its stages with data of their own.
+
+    Args:
+        model: Compiled `keras.Model`.
+        plan: `Plan`.
+        data: `TrainingData` of the target.
+
+    Returns:
+        `TrainingData` and list of `Stage`.
+
+    Raises:
+        ValueError: If the data of the source do not fit.
+    """
+    strategy = plan.strategy
+    if strategy.source is None:
+        return data, plan.stages
+    source = read_data("source", strategy.source)
+    check_data(model, source, several_classes=True)
+    if plan.virtual_rows:
+        return data, plan.stages
+    mixing: dict = {"joined": join_domains, "paired": pair_labeled_domains}
+    mix = mixing.get(plan.domains[0])
+    if mix is not None:
+        both = [source, data]
+        if mix is pair_labeled_domains or not all(x.is_arrays for x in both):
+            both = [x.as_dataset() for x in both]
+        else:
+            both = [x.source for x in both]
+        mixed = mix(*both, source_weight=strategy.source_weight)
+        return read_data("train", mixed), plan.stages
+    stages = [
+        dataclasses.replace(stage, data=source.source if name == "source" else None)
+        for stage, name in zip(plan.stages, plan.domains, strict=True)
+    ]
+    return data, stages
+
+
+def check_preparable(model, plan):
+    """Raise `ValueError` where `prepared` could not do what the plan says."""
+    if plan.layer_decay is not None and carries_on(model.optimizer):
+        raise ValueError(
+            "`model` must not be compiled with LayerwiseRates for the strategy "
+            "'discriminative', which brings its own. Received: "
+            f"{type(plain_optimizer(model.optimizer)).__name__}. Take "
+            "strategy='head_then_all', or compile the model with a plain optimizer."
+        )
+
+
+def draw_weights_anew(model):
+    """Replace the weights of all layers by new random ones, as their settings say.
+
+    Means and variances of preprocessing stay.
+
+    Args:
+        model: Functional model, or a wrapper that has one as `.model`.
+
+    Raises:
+        ValueError: If a block is of a SavedModel, whose weights come with it.
+    """
+    for layer, values in _draw(model):
+        layer.set_weights(values)
+
+
+def _draw(model):
+    graph = graph_of(model)
+    blocks, head = split_model(graph)
+    clone = keras.models.clone_model(graph)
+    layers = zip(graph._flatten_layers(), clone._flatten_layers(), strict=True)
+    fresh = {id(layer): new.get_weights() for layer, new in layers}
+    drawn = []
+    for block in blocks:
+        pairs = [(x, fresh[id(x)]) for x in block.layers if x.weights]
+        if block.variables is not None:
+            raise ValueError(
+                "`model` must have layers that can start from random weights. "
+                f"Received: block {block.name!r} of a SavedModel, whose weights come "
+                "with it. Compare without 'from_scratch', or take another backbone."
+            )
+        drawn += pairs
+    drawn += [(x, fresh[id(x)]) for x in head if x.weights]
+    return [x for x in drawn if not isinstance(x[0], keras.layers.Normalization)]
