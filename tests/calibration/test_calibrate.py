@@ -54,6 +54,21 @@ def test_a_model_too_sure_is_calmed(classifier, too_sure):
         assert after < 0.03
 
 
+def test_averages_over_views_have_a_temperature_of_their_own(rng):
+    inputs = keras.Input((2, 2, 1))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs)[:, :2])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images = rng.normal(size=(400, 2, 2, 1)).astype("float32")
+    labels = (images[:, 0, 1, 0] + rng.logistic(size=400) > images[:, 0, 0, 0]) * 1
+    data = data_of(images, labels)
+    found = calibrate(model, data, augment="flip_vertical")
+    averaged = np.log(tft.predict(model, images, augment="flip_vertical"))
+    plain = model_of(2, loss=model.loss)
+    expected = calibrate(plain, data_of(averaged, labels))
+    assert found.temperature == pytest.approx(expected.temperature, rel=1e-4)
+    assert found.temperature != pytest.approx(calibrate(model, data).temperature, 1e-3)
+
+
 def test_before_is_what_evaluate_says(classifier, too_sure):
     found = calibrate(classifier, data_of(*too_sure))
     expected = tft.evaluate(classifier, data_of(*too_sure))

@@ -1,6 +1,7 @@
 """The temperature of a model from held-out data, and what it does to its errors."""
 
 import dataclasses
+import functools
 
 import keras
 
@@ -92,7 +93,15 @@ class Calibration:
         write_json(path, self.to_dict())
 
 
-def calibrate(model, validation_data, *, test_data=None, task=None, class_names=None):
+def calibrate(
+    model,
+    validation_data,
+    *,
+    test_data=None,
+    task=None,
+    class_names=None,
+    augment=None,
+):
     """Fit a temperature to a classifier, and tell its errors before and after.
 
     A network that was trained for long is surer than it is right. Dividing its logits
@@ -114,6 +123,8 @@ def calibrate(model, validation_data, *, test_data=None, task=None, class_names=
         task: `"classification"` or `"multi_label"` where the loss of the model does
             not tell.
         class_names: See `evaluate`.
+        augment: See `evaluate`: the temperature is then one for averages over views,
+            which are less sure than a single view.
 
     Returns:
         A `Calibration`.
@@ -137,9 +148,10 @@ def calibrate(model, validation_data, *, test_data=None, task=None, class_names=
     Reference:
         [Guo et al., 2017](https://arxiv.org/abs/1706.04599), section 4.2.
     """
-    kind, labels, outputs = read_outputs(
-        model, validation_data, class_names=class_names, task=task
+    read = functools.partial(
+        read_outputs, model, class_names=class_names, task=task, augment=augment
     )
+    kind, labels, outputs = read(validation_data)
     if kind.name == "regression":
         raise ValueError(
             "`model` must be for classification or several labels. Received: "
@@ -150,9 +162,7 @@ def calibrate(model, validation_data, *, test_data=None, task=None, class_names=
     num_fitted, measured = len(labels), validation_data
     if test_data is not None:
         measured = test_data
-        kind, labels, outputs = read_outputs(
-            model, test_data, class_names=class_names, task=task
-        )
+        kind, labels, outputs = read(test_data)
     if class_names is None:
         class_names = getattr(measured, "class_names", None)
     before, errors_before = _measure(labels, outputs, 1.0, kind, class_names)
