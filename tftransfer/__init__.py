@@ -101,6 +101,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "plot_heat_maps": "report.heat_maps",
     "plot_history": "report.history",
     "plot_reliability": "report.reliability",
+    "plot_strategies": "report.strategies",
     "predict": "evaluation.predict",
     "rank_backbones": "ranking.rank_backbones",
     "read_elpv": "data.elpv",

@@ -63,6 +63,19 @@ def test_options_and_further_arguments_reach_fine_tune(task):
     assert {run["strategy"] for run in lines.runs} == {"joint", "from_scratch"}
 
 
+def test_each_seed_may_have_rows_of_its_own(task):
+    (x, y), held_out = task
+    seen = []
+
+    def draw(seed):
+        seen.append(seed)
+        return x[seed * 20 : seed * 20 + 20], y[seed * 20 : seed * 20 + 20]
+
+    names = ["head_only"]
+    compare_strategies(build, draw, held_out, names, seeds=(0, 2), epochs=1, verbose=0)
+    assert seen == [0, 0, 2, 2]
+
+
 def runs(values):
     return [
         {

@@ -51,7 +51,8 @@ def compare_strategies(
     Args:
         build: Function that returns a new compiled model at each call; one that takes
             an argument gets the seed.
-        train: Training data, as of `fine_tune`.
+        train: Training data, as of `fine_tune`, or a function that returns those of
+            a seed, such as another draw of few labeled rows.
         held_out: Labeled rows to measure on, a batched `tf.data.Dataset` of `(x, y)`.
         strategies: Names, or `Strategy` objects; of one name at most once.
         seeds: Whole numbers, one run of each strategy for each.
@@ -130,6 +131,7 @@ def _read_strategies(strategies):
 
 def _run(models, strategy, seed, data, fit):
     train, held_out, class_names = data
+    train = train(seed) if callable(train) else train
     model = _prepare(models.build(seed), strategy)
     started = time.perf_counter()
     fine_tune(model, train, strategy=strategy, seed=seed, verbose=0, **fit)
