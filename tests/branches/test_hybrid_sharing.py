@@ -6,6 +6,7 @@ import tensorflow as tf
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.data.labeled_domains import pair_labeled_domains
 from tftransfer.freezing.depth import set_trainable_depth
+from tftransfer.lora.adapters import add_lora
 from tftransfer.models import load_model
 from tftransfer.training.fine_tune import fine_tune
 
@@ -102,3 +103,10 @@ def test_what_does_not_fit_is_refused(model):
         HybridSharing(model, private_depth=4)
     with pytest.raises(TypeError, match="functional keras.Model.*type int"):
         HybridSharing(3)
+
+
+def test_adapters_in_private_blocks_are_refused(model):
+    add_lora(model, 1, targets="block3")
+    with pytest.raises(ValueError, match="no adapters in the blocks.*'block3_conv'"):
+        HybridSharing(model, private_depth=1)
+    assert HybridSharing(model, private_depth=0).source_model is not None

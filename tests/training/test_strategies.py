@@ -7,6 +7,7 @@ from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.branches.residual_adapter import add_residual_adapters
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
 from tftransfer.features.extract_features import extract_features
+from tftransfer.lora.adapters import add_lora
 from tftransfer.rates.layerwise_rates import LayerwiseRates
 from tftransfer.training.describing import describe_strategy
 from tftransfer.training.fine_tune import fine_tune
@@ -287,3 +288,9 @@ def test_virtual_rows_are_described_too(build):
     code = describe_strategy(strategy, build(), epochs=4)
     assert "tft.draw_virtual_features(x, y, 7)" in code
     assert "tft.fine_tune(head, train, epochs=4, frozen_epochs=0)" in code
+
+
+def test_adapters_cannot_start_from_scratch(build, arrays):
+    model = add_lora(build(), 1)
+    with pytest.raises(ValueError, match="no adapters to start from scratch.*merge_lo"):
+        fine_tune(model, arrays, strategy="from_scratch")

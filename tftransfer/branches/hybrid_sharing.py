@@ -6,7 +6,7 @@ from keras import ops
 from tftransfer.branches.rewiring import check_flat, rewire
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.depth import check_depth, open_layers
-from tftransfer.freezing.flags import set_own_flag
+from tftransfer.freezing.flags import has_adapters, set_own_flag
 
 
 @keras.saving.register_keras_serializable(package="tftransfer")
@@ -128,6 +128,13 @@ def _copy_top(model, depth):
     """
     private = {id(layer) for layer in open_layers(model, depth)}
     private |= {id(layer) for layer in split_model(model)[1]}
+    for layer in model.layers:
+        if id(layer) in private and has_adapters(layer):
+            raise ValueError(
+                "`model` must have no adapters in the blocks that each domain has for "
+                f"itself. Received: adapters in {layer.name!r}. Call "
+                "merge_lora(model) before."
+            )
     copies: dict = {}
 
     def replace(layer):

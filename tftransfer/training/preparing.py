@@ -8,6 +8,7 @@ import keras
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
 from tftransfer.freezing.blocks import split_model
+from tftransfer.freezing.flags import has_adapters
 from tftransfer.freezing.graph import graph_of
 from tftransfer.freezing.recompiling import (
     carries_on,
@@ -94,6 +95,11 @@ def check_preparable(model, plan):
             "'discriminative', which brings its own. Received: "
             f"{type(plain_optimizer(model.optimizer)).__name__}. Take "
             "strategy='head_then_all', or compile the model with a plain optimizer."
+        )
+    if plan.from_scratch and has_adapters(model):
+        raise ValueError(
+            "`model` must have no adapters to start from scratch, where nothing is "
+            "frozen. Received: a model with adapters. Call merge_lora(model) before."
         )
 
 
