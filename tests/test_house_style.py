@@ -133,6 +133,15 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "writing",
     },
     "report": {"checks", "evaluation", "tasks", "writing"},
+    "diagnosis": {
+        "checks",
+        "data",
+        "export",
+        "freezing",
+        "models",
+        "rates",
+        "tasks",
+    },
     # and the front door, `import tftransfer`
     "cli": {"_version", "checks", "store", "writing"},
 }

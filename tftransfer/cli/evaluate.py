@@ -44,7 +44,7 @@ def run(arguments):
     is_classification = task in (None, "classification")
     datasets = load_datasets(
         arguments,
-        read_image_size(arguments) or _find_resizing(model),
+        read_image_size(arguments) or find_resizing(model),
         default_splits=["test"],
         default_columns=["label"] if is_classification else names,
         task=task,
@@ -63,7 +63,7 @@ def run(arguments):
     print(json.dumps(evaluation.to_dict()) if arguments.json else evaluation)
 
 
-def _find_resizing(model):
+def find_resizing(model):
     """Return the model's own `Resizing`, so that images are prepared as in serving."""
     import keras
 

@@ -12,6 +12,7 @@ from tftransfer.cli import (
     backbones,
     cache,
     demo,
+    doctor,
     evaluate,
     export,
     predict,
@@ -23,6 +24,7 @@ _COMMANDS = {
     "demo": demo,
     "train": train,
     "adapt": adapt,
+    "doctor": doctor,
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
@@ -46,7 +48,8 @@ examples:
   tftransfer predict saved_models/photos new/*.jpg
   tftransfer backbones --local
 
-exit codes: 0 well, 2 a mistake in what was asked (one line says which), 1 otherwise
+exit codes: 0 well, 2 a mistake in what was asked (one line says which), 1 otherwise,
+and where doctor finds something
 """
 
 
@@ -57,13 +60,14 @@ def main(arguments=None):
         arguments: List of words after `tftransfer`; `None` takes those of the process.
 
     Returns:
-        0 if all went well, 2 for a user's mistake, 1 otherwise.
+        0 if all went well, 2 for a user's mistake, 1 otherwise and where `doctor`
+        finds something wrong.
     """
     parsed = _build_parser().parse_args(arguments)
     try:
         if parsed.command not in _WITHOUT_TENSORFLOW:
             start_tensorflow()
-        _COMMANDS[parsed.command].run(parsed)
+        return _COMMANDS[parsed.command].run(parsed) or 0
     except KeyboardInterrupt:
         print("tftransfer: interrupted, nothing half-written is left", file=sys.stderr)
         return 1
@@ -79,7 +83,6 @@ def main(arguments=None):
     except Exception:
         traceback.print_exc()
         return 1
-    return 0
 
 
 def _build_parser():
