@@ -85,9 +85,11 @@ class StrategyComparison:
         return np.array([values[seed] for seed in self.seeds])
 
     def __str__(self):
+        seeds = f"seed{'s' if len(self.seeds) > 1 else ''} "
+        seeds += ", ".join(map(str, self.seeds))
         heading = (
             f"{TITLES[self.metric]} of {self.runs[0]['num_rows']} held-out rows, "
-            f"{self.epochs} epochs each, {len(self.seeds)} seeds"
+            f"{self.epochs} epochs each, {seeds}"
         )
         table = [["strategy", "mean", "", "against scratch", "minutes", "parameters"]]
         for row in self.rows:
