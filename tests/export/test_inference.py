@@ -149,6 +149,18 @@ def test_a_damaged_saved_model_is_refused(tmp_path):
         load_exported(tmp_path)
 
 
+def test_a_changed_file_is_refused_before_it_is_loaded(exports, tmp_path):
+    shutil.copytree(exports["classes"].path, tmp_path / "x")
+    file = tmp_path / "x" / "1" / "variables" / "variables.data-00000-of-00001"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(
+        ValueError, match="Received: path=.*variables.data.* is missing or not"
+    ):
+        load_exported(tmp_path / "x")
+
+
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_a_folder_without_saved_model_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="Received: path=.* no 1/saved_model.pb"):

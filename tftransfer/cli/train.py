@@ -57,6 +57,7 @@ def run(arguments):
     stages = _read_stages(arguments)
     backbone = load_backbone(arguments)
     train, validation, test = _load_data(arguments, backbone.image_size)
+    origin = _describe_origin(arguments, train)
     if train.element_spec[0].dtype.name == "string":
         train = tft.batch_by_length(train, arguments.batch_size, seed=arguments.seed)
     model = tft.build_transfer_model(
@@ -85,7 +86,7 @@ def run(arguments):
         evaluation=evaluation,
         dataset=test,
         overwrite=arguments.overwrite,
-        metadata={"data": arguments.data, "backbone": arguments.backbone},
+        metadata=origin,
     )
     _say_what_is_next(arguments.output, about)
 
@@ -96,6 +97,17 @@ def _say_what_is_next(output, about):
     print(f"Written to {output}; in a fresh process its answers differ from")
     print(f"the live model's by at most {difference:.1e}. Next:")
     print(f"  tftransfer predict {output} {rows} ...")
+
+
+def _describe_origin(arguments, train):
+    named = tft.list_backbones(arguments.backbone)
+    licenses = {info.handle: info.license for info in named}
+    return {
+        "data": arguments.data,
+        "data_fingerprint": getattr(train, "fingerprint", None),
+        "backbone": arguments.backbone,
+        "backbone_license": licenses.get(arguments.backbone),
+    }
 
 
 def _load_data(arguments, image_size):

@@ -8,29 +8,38 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from tftransfer.checks import check_whole_number
+from tftransfer.checks import check_choice, check_whole_number
+from tftransfer.export.about import FORMAT_VERSION, check_files
 from tftransfer.export.images import check_decodes, check_images, find_files
 from tftransfer.export.inputs import IMAGES, TEXTS
 from tftransfer.export.predictions import build_predictions
 from tftransfer.export.requirements import import_requirements, list_requirements
-from tftransfer.export.saved_model import FORMAT_VERSION, METADATA_FILE, VERSION_FOLDER
+from tftransfer.export.runtimes import ENGINES, FixedSizeServer, choose_format
+from tftransfer.export.saved_model import METADATA_FILE, VERSION_FOLDER
 from tftransfer.export.signatures import DEFAULT, FROM_IMAGES, METADATA
+from tftransfer.formats.catalog import SAVED_MODEL
 
 
-def load_exported(path):
+def load_exported(path, engine="auto"):
     """Load what `export_model` wrote, ready to predict.
 
-    The graph in the SavedModel does the work; no Keras model is built.
+    No Keras model is built. An exported SavedModel is a program, which can do what
+    TensorFlow can: load those you trust. Files are compared with the SHA-256 in
+    `metadata.json` first, which finds damage, not ill will.
 
     Args:
         path: The folder given to `export_model`, or the version folder `1` in it.
+        engine: `"auto"` and `"tensorflow"`: the SavedModel, which resizes images as
+            trained. `"litert"`, `"onnx"`, `"openvino"`: one of the formats of an
+            image model, where the export holds it; images of another size than the
+            model's are resized alike, then rounded to whole numbers.
 
     Returns:
         An `ExportedModel`.
 
     Raises:
         ValueError: If there is no such folder, it is damaged, or no export of
-            tftransfer.
+            tftransfer, or does not hold the format of `engine`.
         ImportError: If it needs a package that is not installed, such as
             tensorflow-text; the message gives the pip line.
 
@@ -41,9 +50,18 @@ def load_exported(path):
     ...
     ValueError: `path` must be a folder written by export_model. Received: ...
     """
+    check_choice("engine", engine, ENGINES)
     folder = _find_saved_model(path)
+    metadata = _read_beside(path, folder)
+    chosen = choose_format(engine, path, metadata)
+    place = folder if chosen == SAVED_MODEL else folder.parent / chosen
+    if metadata is not None and "files" in metadata:
+        check_files(path, folder.parent, place.name, metadata["files"])
+    if chosen != SAVED_MODEL:
+        server = FixedSizeServer(place, metadata, chosen)
+        return ExportedModel(None, metadata, server)
     loaded = _load(path, folder)
-    return ExportedModel(loaded, _read_metadata(path, folder, loaded))
+    return ExportedModel(loaded, metadata or _read_inside(path, loaded))
 
 
 class ExportedModel:
@@ -56,10 +74,12 @@ class ExportedModel:
     Args:
         loaded: What `tf.saved_model.load` returned.
         metadata: Dictionary that describes it.
+        server: A `FixedSizeServer` that computes instead.
     """
 
-    def __init__(self, loaded, metadata):
+    def __init__(self, loaded, metadata, server=None):
         self.metadata = metadata
+        self._server = server
         self._loaded = loaded  # holds the variables of the signatures
 
     @property
@@ -74,8 +94,8 @@ class ExportedModel:
 
     @property
     def signatures(self):
-        """The TensorFlow functions by name."""
-        return self._loaded.signatures
+        """The TensorFlow functions by name; empty for another engine."""
+        return {} if self._loaded is None else self._loaded.signatures
 
     def predict(self, rows, *, batch_size=32):
         """Predict files, images, texts or numbers.
@@ -157,6 +177,8 @@ class ExportedModel:
         return self._table(range(len(rows)), outputs)
 
     def _serve(self, signature, rows):
+        if self._server is not None:
+            return self._server.serve(rows)
         (name,) = self.metadata["signatures"][signature]["inputs"]
         outputs = self.signatures[signature](**{name: rows})
         return outputs.get("probabilities", outputs.get("values")).numpy()
@@ -201,14 +223,21 @@ def _load(path, folder):
         ) from error
 
 
-def _read_metadata(path, folder, loaded):
+def _read_beside(path, folder):
     beside = folder.parent / METADATA_FILE
+    if folder.name != VERSION_FOLDER or not beside.is_file():
+        return None
+    return _check_metadata(path, lambda: beside.read_text(encoding="utf-8"))
+
+
+def _read_inside(path, loaded):
+    # The version folder alone, as servers keep it.
+    return _check_metadata(path, lambda: loaded.signatures[METADATA]()["json"].numpy())
+
+
+def _check_metadata(path, read):
     try:
-        if folder.name == VERSION_FOLDER and beside.is_file():
-            metadata = json.loads(beside.read_text(encoding="utf-8"))
-        else:  # the version folder alone, as servers keep it
-            (text,) = loaded.signatures[METADATA]().values()
-            metadata = json.loads(text.numpy())
+        metadata = json.loads(read())
         version = metadata["format"]
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(

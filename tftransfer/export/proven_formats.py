@@ -17,7 +17,7 @@ from tftransfer.export.requirements import list_requirements
 from tftransfer.export.signatures import name_raw_outputs
 from tftransfer.formats.catalog import SAVED_MODEL, check_formats, write_format
 from tftransfer.formats.comparing import BOUNDS, EQUAL_DECISIONS, LOST_ACCURACY
-from tftransfer.formats.proof import prove_model
+from tftransfer.formats.proof import format_proofs, prove_model
 from tftransfer.formats.served_graph import build_served_graph
 from tftransfer.writing import write_json
 
@@ -87,7 +87,7 @@ def write_formats(plan, folder, saved_model, model, model_input, task):
     """Write every format of a plan, prove it, and drop those that do not pass.
 
     Args:
-        plan: A `FormatPlan`.
+        plan: A `FormatPlan`, or `None` for nothing to do.
         folder: Folder of the export, where each gets a folder of its name.
         saved_model: Folder of the SavedModel, written already.
         model: The live `keras.Model`.
@@ -95,11 +95,13 @@ def write_formats(plan, folder, saved_model, model, model_input, task):
         task: Its `Task`.
 
     Returns:
-        Dictionary, the content of `parity.json`.
+        Dictionary, the content of `parity.json`; `None` without a plan.
 
     Raises:
         RuntimeError: If the SavedModel does not pass.
     """
+    if plan is None:
+        return None
     predict = _build_predict(model, model_input)
     live = _name_live(predict, plan.rows, task)
     faults = _write_others(plan, folder, predict, model_input, task)
@@ -127,32 +129,47 @@ def write_formats(plan, folder, saved_model, model, model_input, task):
     return parity
 
 
-def warn_of_refused(parity, stacklevel):
-    """Warn of formats that were asked for and are not in the export."""
-    for name, proof in parity["formats"].items():
+def tell_proofs(path, parity, proofs, verbose):
+    """Print how the export compares, and warn of formats that are not in it.
+
+    Args:
+        path: Of the export.
+        parity: What `measure_parity` returned.
+        proofs: What `write_formats` returned.
+        verbose: Whether to print.
+    """
+    if verbose:
+        print(
+            f"Exported to {path}: differs from the live model by at most "
+            f"{parity['max_abs_difference']:.1e} on {parity['rows']} rows "
+            f"({parity['where']})."
+        )
+        if proofs:
+            print(format_proofs(proofs["formats"]))
+    for name, proof in (proofs or {"formats": {}})["formats"].items():
         if not proof["accepted"]:
-            warnings.warn(
-                f"The export holds no {name!r}: {proof['reason']}.",
-                stacklevel=stacklevel + 1,
+            warnings.warn(  # at the line of the user who exports
+                f"The export holds no {name!r}: {proof['reason']}.", stacklevel=3
             )
 
 
-def describe_formats(plan, parity, model_input, task):
+def describe_formats(plan, proofs, task):
     """Return what users of the formats must know, for metadata.json.
 
     Args:
-        plan: A `FormatPlan`.
-        parity: What `write_formats` returned.
-        model_input: The `ModelInput` of the model.
-        task: Its `Task`.
+        plan: A `FormatPlan`, or `None`.
+        proofs: What `write_formats` returned.
+        task: The `Task` of the model.
 
     Returns:
         Dictionary with `accepted` (from format to precision) and, where there is
-        more than the SavedModel, `input` and `outputs`.
+        more than the SavedModel, `input` and `outputs`; `None` without a plan.
     """
+    if plan is None:
+        return None
     accepted = {
         name: proof["precision"]
-        for name, proof in parity["formats"].items()
+        for name, proof in proofs["formats"].items()
         if proof["accepted"]
     }
     about: dict = {"accepted": accepted}
@@ -212,7 +229,8 @@ def _build_predict(model, model_input):
 
 
 def _name_live(predict, rows, task):
-    compiled = tf.function(predict, reduce_retracing=True)
+    spec = tf.TensorSpec([None, *rows.shape[1:]], tf.constant(rows[:1]).dtype)
+    compiled = tf.function(predict).get_concrete_function(spec)
     with tf.device("/CPU:0"):
         batches = [
             compiled(tf.constant(rows[start : start + BATCH_SIZE])).numpy()
@@ -257,12 +275,12 @@ def _check_takes_images(formats, model_input):
 
 def _check_representative(quantization, representative_data, examples):
     wanted = quantization == "int8"
+    kind = None if representative_data is None else type(representative_data).__name__
     if wanted == (representative_data is None):
         raise ValueError(
             "`representative_data` must be given for quantization='int8', which "
             "measures on it how large activations get, and for nothing else. Received: "
-            f"representative_data={type(representative_data).__name__}, "
-            f"quantization={quantization!r}. "
+            f"representative_data={kind}, quantization={quantization!r}. "
             f"{'Pass some training images.' if wanted else 'Leave it out.'}"
         )
     if wanted and examples is None:

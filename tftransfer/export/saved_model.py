@@ -1,16 +1,21 @@
 """SavedModels that serve exactly what was trained."""
 
 import contextlib
-import datetime
 import json
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from tftransfer._version import __version__
+from tftransfer.export.about import describe_model, hash_files
 from tftransfer.export.inputs import read_input
 from tftransfer.export.parity import measure_parity
+from tftransfer.export.proven_formats import (
+    describe_formats,
+    plan_formats,
+    tell_proofs,
+    write_formats,
+)
 from tftransfer.export.requirements import list_requirements
 from tftransfer.export.rows import take_rows
 from tftransfer.export.signatures import (
@@ -24,7 +29,6 @@ from tftransfer.views.averaging import build_averaging, check_model
 from tftransfer.views.views import read_views
 from tftransfer.writing import check_free_space, check_may_write, replace_when_whole
 
-FORMAT_VERSION = 1
 VERSION_FOLDER, METADATA_FILE = "1", "metadata.json"
 
 
@@ -39,6 +43,9 @@ def export_model(
     augment=None,
     metadata=None,
     verbose=True,
+    formats=None,
+    quantization=None,
+    representative_data=None,
 ):
     """Write a model as a SavedModel that serves what was trained, and prove it.
 
@@ -54,12 +61,22 @@ def export_model(
       (first frame) of any size, grey and RGBA too. A model of texts or numbers takes
       those instead (`texts`, `inputs`).
     - `serve_images` takes `images`, uint8 `(n, height, width, channels)` of any size.
-    - `metadata` takes nothing and returns `json`: metadata.json without the proof and
-      `"requires"`.
+    - `metadata` takes nothing and returns `json`: metadata.json without the proofs,
+      `"requires"`, `"formats"` and `"files"`.
 
     All return `probabilities` `(n, num_classes)` (two columns for a single logit) and,
     of the most probable class, `class_id` `(n,)` and `label` `(n,)`; for several labels
-    at once the probabilities are independent; a regression returns `values`.
+    at once the probabilities are independent; `logits` `(n, num_outputs)` where the
+    model gives them; a regression returns `values`.
+
+    With `formats`, each lies in a folder of its name, `path/onnx` and so on, takes
+    uint8 `images` `(n, height, width, channels)` of the model's own size, and returns
+    `logits` and `probabilities`, or `values`. Each, the SavedModel too, is then served
+    by its own runtime alone in a fresh process, on up to 1,000 examples, and compared
+    with the live model; differences, accuracy, latency and size are printed and kept in
+    `path/parity.json`. One that is out of bounds (float32: 1e-4 of the range of the
+    outputs; float16: 5e-3; int8: 99 % equal decisions or one point of accuracy, for a
+    regression 1 % root mean square), or cannot be written, is left out with a warning.
 
     Args:
         model: Functional or Sequential `keras.Model` with one input and one output, or
@@ -70,7 +87,8 @@ def export_model(
             them.
         examples: Real data for the comparison, as a `tf.data.Dataset`, array or list
             of images; float pixels are rounded, since files hold whole numbers. `None`
-            makes some images of odd sizes.
+            makes some images of odd sizes. Labels in a dataset give the accuracy of
+            each of `formats`.
         overwrite: Whether an earlier export at `path` is replaced, once the new one is
             whole.
         task: One of `tasks.TASKS` where the model's loss does not tell.
@@ -78,18 +96,26 @@ def export_model(
             probabilities or values, within its graph: it serves what `tft.predict`
             gives with the same `augment`. Every row costs as much as that many.
             `"augment"` in the metadata lists them. `None`: the image alone.
-        metadata: Dictionary of your own, kept under `"metadata"`; JSON values.
+        metadata: Dictionary of your own, kept under `"metadata"`; JSON values, such as
+            licenses and `train.fingerprint`.
         verbose: Whether to print the outcome of the comparison.
+        formats: Names out of `"tf_saved_model"` (always among them), `"litert"`,
+            `"onnx"` and `"openvino"`; for texts and numbers the first alone. `None`
+            writes that without timing it.
+        quantization: `None`; `"float16"`, weights stored so; or `"int8"`, weights and
+            activations: of all formats but the SavedModel.
+        representative_data: For int8, data like `examples`, best from training; up to
+            300 images tell how large activations get.
 
     Returns:
         Dictionary, the content of `metadata.json`.
 
     Raises:
-        ValueError: If the model, `class_names`, `examples`, `augment` or `path` do not
-            fit.
+        ValueError: If the model and an argument, or two arguments, do not fit.
         TypeError: If an argument is of a wrong kind.
         RuntimeError: If live and exported model differ by more than 1e-4, or the
             fresh process cannot serve; nothing is left behind.
+        ImportError: If a format needs a package that is not installed.
         OSError: If the disk is full; what stood at `path` is untouched.
 
     Example:
@@ -115,11 +141,15 @@ def export_model(
     class_names = check_class_names(class_names, task)
     views = read_views(augment)
     check_model(plain, views)
-    about = _describe(plain, model_input, task, class_names, metadata)
+    about = describe_model(plain, model_input, task, class_names, metadata)
     about["augment"] = list(views) if len(views) > 1 else None
     rows = take_rows(examples, model_input)
     check_export_path(path, overwrite=overwrite)
-    check_free_space(path, sum(weight.numpy().nbytes for weight in plain.weights))
+    plan = plan_formats(
+        formats, quantization, representative_data, examples, model_input, task
+    )
+    num_bytes = sum(weight.numpy().nbytes for weight in plain.weights)
+    check_free_space(path, num_bytes * len(formats or [1]))
     if len(views) > 1:
         plain = build_averaging(plain, views, task)
         model_input = read_input(plain)
@@ -130,17 +160,14 @@ def export_model(
         saved_model = folder / VERSION_FOLDER
         with _explaining_failure(path):
             write_signatures(plain, signatures, saved_model)
-        parity = measure_parity(saved_model, rows, plain, model_input, task)
         about["requires"] = list_requirements(saved_model)
-        about["parity"] = parity
+        about["parity"] = measure_parity(saved_model, rows, plain, model_input, task)
         with _explaining_failure(path):
+            proofs = write_formats(plan, folder, saved_model, plain, model_input, task)
+            about["formats"] = describe_formats(plan, proofs, task)
+            about["files"] = hash_files(folder)
             _write_json(folder / METADATA_FILE, about)
-    if verbose:
-        print(
-            f"Exported to {path}: differs from the live model by at most "
-            f"{parity['max_abs_difference']:.1e} on {parity['rows']} rows "
-            f"({parity['where']})."
-        )
+    tell_proofs(path, about["parity"], proofs, verbose)
     return about
 
 
@@ -187,39 +214,6 @@ def _read_task(model, plain, task):
         return infer_task(plain, task)
     # A model trained with alignment is compiled as a whole; the outputs are inside.
     return infer_task(model, task, num_outputs=plain.output_shape[-1])
-
-
-def _describe(plain, model_input, task, class_names, metadata):
-    now = datetime.datetime.now(datetime.UTC)
-    return {
-        "format": FORMAT_VERSION,
-        "tftransfer": __version__,
-        "keras": keras.__version__,
-        "tensorflow": tf.__version__,
-        "created": now.isoformat(timespec="seconds"),
-        "name": plain.name,
-        "task": task.name,
-        "class_names": class_names,
-        "input": model_input.kind,
-        "image_size": model_input.image_size and list(model_input.image_size),
-        "channels": model_input.channels,
-        "resizing": model_input.describe_resizing(),
-        "metadata": _check_metadata(metadata),
-    }
-
-
-def _check_metadata(metadata):
-    try:
-        is_json = isinstance({} if metadata is None else metadata, dict)
-        json.dumps(metadata)
-    except (TypeError, ValueError):
-        is_json = False
-    if not is_json:
-        raise TypeError(
-            "`metadata` must be a dictionary of plain JSON values. "
-            f"Received: metadata={metadata!r}. Turn arrays into lists of numbers."
-        )
-    return metadata or {}
 
 
 def check_export_path(path, *, overwrite=False):

@@ -66,7 +66,7 @@ def check_formats(formats, quantization=None):
                 f"Add one of {sorted(WRITERS)} to the formats."
             )
     for name in others:
-        _check_installed(name, quantization)
+        check_installed(name, list_modules(name, quantization))
     return (SAVED_MODEL, *others)
 
 
@@ -107,12 +107,14 @@ def list_modules(name, quantization=None):
     return _MODULES.get(name, ()) + more
 
 
-def _check_installed(name, quantization):
-    missing = [
-        module
-        for module in list_modules(name, quantization)
-        if importlib.util.find_spec(module) is None
-    ]
+def check_installed(name, modules):
+    """Raise `ImportError` unless modules that a format needs are there.
+
+    Args:
+        name: Of the format.
+        modules: Names of modules, which are not imported.
+    """
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         packages = [module.replace("_", "-") for module in missing]
         raise ImportError(
