@@ -2,7 +2,9 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+import tftransfer as tft
 from tftransfer.freezing.batch_norm import batch_norms
 
 SIDE, CLASSES = 16, 3
@@ -13,7 +15,7 @@ def make_images(count=96, seed=0):
     """Warm images 0..255 with shading and noise, and a class told by color."""
     draw = np.random.default_rng(seed)
     labels = np.arange(count) % CLASSES
-    colors = np.array([[210, 120, 60], [190, 150, 40], [170, 60, 50]])[labels]
+    colors = np.array([[220, 110, 30], [150, 110, 60], [185, 120, 90]])[labels]
     slopes = draw.uniform(-60, 60, (count, 2, 1, 1))
     grid = np.linspace(-1, 1, SIDE)
     shading = slopes[:, 0] * grid[:, None] + slopes[:, 1] * grid
@@ -109,3 +111,73 @@ def make_texts(count=48, words=40, seed=0):
         for label in labels
     ]
     return np.array(texts, object), labels
+
+
+def make_numbers(count=64, width=8):
+    draw = np.random.default_rng(0)
+    labels = np.arange(count) % CLASSES
+    rows = draw.normal(size=(count, width)) + np.eye(CLASSES, width)[labels]
+    return rows.astype("float32"), labels
+
+
+def make_dropout():
+    model = keras.Sequential(
+        [
+            keras.Input((8,)),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(CLASSES),
+        ]
+    )
+    return compile_model(model)
+
+
+def make_mean_colors():
+    inputs = keras.Input((SIDE, SIDE, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    return keras.Model(inputs, keras.layers.Dense(CLASSES)(x))
+
+
+def make_aligned(num_source, num_target, choose):
+    model = tft.AlignedModel(make_mean_colors(), tft.CORAL())
+    compile_model(model)
+    source = tf.data.Dataset.from_tensor_slices(make_images()).batch(num_source)
+    target = tf.data.Dataset.from_tensor_slices(make_images(48, seed=1))
+    target = target.batch(num_target).repeat()
+    pairs = tf.data.Dataset.zip(source, target).map(
+        lambda s, t: ((s[0], t[0]), choose(s[1], t[1]))
+    )
+    return {"model": model, "data": pairs}
+
+
+def make_text_model(length):
+    split = keras.layers.TextVectorization(
+        output_sequence_length=length,
+        vocabulary=[f"word{n}" for n in range(50)] + [f"class{n}" for n in range(3)],
+    )
+    model = keras.Sequential(
+        [
+            keras.Input((), dtype="string"),
+            split,
+            keras.layers.Embedding(60, 8),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(CLASSES),
+        ]
+    )
+    return compile_model(model)
+
+
+def make_ids(maxlen, shortest=6):
+    model = keras.Sequential(
+        [
+            keras.Input((maxlen,), dtype="int32"),
+            keras.layers.Embedding(60, 8),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(CLASSES),
+        ]
+    )
+    draw = np.random.default_rng(0)
+    sequences = [draw.integers(1, 60, draw.integers(shortest, 40)) for _ in range(64)]
+    ids = keras.utils.pad_sequences(sequences, maxlen=maxlen)
+    return {"model": compile_model(model), "data": (ids, np.arange(64) % CLASSES)}

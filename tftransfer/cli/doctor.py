@@ -75,9 +75,7 @@ def _load_parts(arguments, model, about):
         default_columns=["label"],
         task=about.get("task"),
     )
-    names = ("data", "validation", "test")
-    if len(datasets) == 2:
-        names = ("data", "test")
+    names = ["data", "test"] if len(datasets) == 2 else ["data", "validation", "test"]
     return dict(zip(names, datasets, strict=False))
 
 

@@ -52,7 +52,7 @@ def find_moved_statistics(case):
     """Find frozen BatchNormalization whose statistics differ from pretraining."""
     if case.pretrained is None:
         raise NotChecked("no pretrained model was given to compare with")
-    pairs = _pairs(batch_norms(case.model), batch_norms(case.pretrained))
+    pairs = _pairs(_in_order(case.model), _in_order(case.pretrained))
     moved = {}
     for layer, other in pairs:
         if not layer.trainable:
@@ -158,8 +158,14 @@ def _frozen_finding(layers, what, repair):
     )
 
 
+def _in_order(model):
+    """The BatchNormalization layers of a model as their weights come."""
+    places = {id(weight): place for place, weight in enumerate(model.weights)}
+    norms = [x for x in batch_norms(model) if x.built]
+    return sorted(norms, key=lambda layer: places.get(id(layer.moving_mean), -1))
+
+
 def _pairs(layers, others):
-    layers, others = ([x for x in y if x.built] for y in (layers, others))
     shapes = [[tuple(x.moving_mean.shape) for x in y] for y in (layers, others)]
     if not layers or shapes[0] != shapes[1]:
         raise NotChecked("the pretrained model has other BatchNormalization layers")

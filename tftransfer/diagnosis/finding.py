@@ -1,6 +1,7 @@
 """One mistake that was found, and what says that a check could not be made."""
 
 import dataclasses
+import math
 
 ERROR, WARNING = "error", "warning"
 
@@ -27,8 +28,9 @@ class Finding:
     repair: str
 
     def to_dict(self):
-        """Return everything as plain Python values."""
-        return dataclasses.asdict(self)
+        """Return everything as plain values; numbers that are not finite as text."""
+        evidence = {name: _plain(value) for name, value in self.evidence.items()}
+        return {**dataclasses.asdict(self), "evidence": evidence}
 
     def __str__(self):
         measured = ", ".join(
@@ -44,6 +46,11 @@ class Finding:
 
 class NotChecked(Exception):
     """Raised by a check that lacks what it needs; the message says what."""
+
+
+def _plain(value):
+    is_broken = isinstance(value, float) and not math.isfinite(value)
+    return str(value) if is_broken else value
 
 
 def _show(value):

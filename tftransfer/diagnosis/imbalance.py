@@ -19,6 +19,8 @@ def find_imbalance(case):
     labels = rows.all_labels
     if labels is None or not case.model.compiled:
         raise NotChecked("labels, and a compiled model, are needed")
+    if not rows.whole:
+        raise NotChecked(f"`{rows.name}` is too long to count all of its labels")
     metrics = keras.tree.flatten(case.model._compile_config.config["metrics"] or [])
     outputs = case.outputs
     labels = np.asarray(labels)

@@ -73,6 +73,6 @@ def find_permuted_labels(case):
             },
             "Predictions are right and read as wrong: accuracy and names of classes "
             "mean nothing.",
-            "load_folder(path, class_names=names_the_model_was_trained_with)",
+            "tft.load_folder(path, class_names=names_of_training)",
         )
     ]

@@ -45,8 +45,8 @@ def find_large_steps(case):
             evidence,
             "While the head is random its gradients are, too: they move pretrained "
             "weights away from what makes them useful.",
-            f"tft.fine_tune(model, data, learning_rate={_smaller(sizes)}, ...)  # or "
-            'LayerwiseRates(optimizer, {"head": 1}, layer_decay=0.5)',
+            f"optimizer = tft.LayerwiseRates(keras.optimizers.Adam({_rate(sizes)}), "
+            '{"head": 1.0}, layer_decay=0.5)  # then compile',
         )
     ]
 
@@ -67,6 +67,10 @@ def _smaller(sizes):
     if sizes.rate is None or not math.isfinite(sizes.backbone):
         return "1e-5"
     return f"{sizes.rate * LARGE_STEP / 10 / sizes.backbone:.0e}"
+
+
+def _rate(sizes):
+    return "1e-3" if sizes.rate is None else f"{sizes.rate:.0e}"
 
 
 def _has_one_rate(case):

@@ -60,8 +60,9 @@ def _loss_of(model):
     loss = keras.losses.get(loss) if isinstance(loss, str) else loss
     function = getattr(loss, "fn", loss)
     name = str(getattr(function, "__name__", ""))
-    if "crossentropy" not in name:
-        raise NotChecked("the loss is no cross-entropy")
+    is_stock = str(getattr(function, "__module__", "")).startswith("keras.")
+    if "crossentropy" not in name or not is_stock:
+        raise NotChecked("the loss is no cross-entropy of Keras")
     config = loss.get_config() if hasattr(loss, "get_config") else {}
     return bool(config.get("from_logits", False)), name
 
@@ -70,6 +71,8 @@ def _gives_probabilities(case, name):
     outputs = case.outputs
     if outputs.ndim < 2 or outputs.dtype.kind != "f":
         raise NotChecked("the outputs are not (rows, classes)")
+    if name.startswith("binary") and np.ptp(outputs) < 1e-6:
+        raise NotChecked("all outputs are equal")
     if not _are_probabilities(outputs, name):
         return False
     inputs = case.inputs
