@@ -1,6 +1,8 @@
 """What belongs together in any combination: strategy, alignment, head, LoRA, task."""
 
 import itertools
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 import tftransfer as tft
+from tftransfer.training.strategies import STRATEGIES as STRATEGIES_BY_NAME
 
 STRATEGIES = ("head_only", "gradual_unfreezing", "discriminative", "from_scratch")
 ALIGNMENTS = (None, "coral", "mmd", "both")
@@ -102,6 +105,84 @@ def test_any_of_them_train_together(
         assert not any(name.endswith("conv/kernel") for name in moved)
     plain = getattr(model, "model", model)
     assert plain.predict(images, verbose=0).shape == (32, 3)
+
+
+SCRIPT = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+import tftransfer as tft
+from keras import layers
+
+rng = np.random.default_rng(0)
+images = rng.integers(0, 256, (32, 8, 8, 3)).astype("float32")
+data = tf.data.Dataset.from_tensor_slices((images, rng.integers(0, 3, 32))).batch(16)
+regularization = [tft.L2SP(0.1), tft.Mixout(0.5), tft.DELTA(0.1), tft.BSS(0.1)]
+prepared = {
+    "residual_adapter": lambda model: tft.add_residual_adapters(model, 2),
+    "feature_extractor_network": lambda model: tft.add_side_network(model, (4,)),
+    "lora": lambda model: tft.add_lora(model, 2),
+}
+two = ("source_then_target", "target_then_source", "joint", "hybrid_sharing")
+names = [*STRATEGIES, "virtual", "lora", "alignment", "regularization"]
+for name in names:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Rescaling(1 / 127.5, -1)(inputs)
+    for block, width in ((1, 8), (2, 16)):
+        x = layers.Conv2D(width, 3, 2, name=f"block{block}_conv")(x)
+        x = layers.BatchNormalization(name=f"block{block}_bn")(x)
+        x = layers.ReLU(name=f"block{block}_relu")(x)
+    backbone = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+    model = tft.build_transfer_model(
+        backbone,
+        num_classes=3,
+        image_size=(8, 8),
+        alignment=tft.CORAL(0.5) if name == "alignment" else None,
+        regularization=regularization if name == "regularization" else None,
+        dtype=DTYPE,
+        seed=0,
+    )
+    model = prepared.get(name, lambda x: x)(model)
+    strategy = name if name in STRATEGIES else "discriminative"
+    if name in two or name == "virtual":
+        rows = 4 if name == "virtual" else 0
+        kind = "joint" if name == "virtual" else name
+        strategy = tft.Strategy(kind, source=data, virtual_rows=rows)
+    train = tft.pair_domains(data, data.map(lambda x, y: x))
+    train = train if name == "alignment" else data
+    history = tft.fine_tune(
+        *(model, train),
+        validation_data=data,
+        strategy=strategy,
+        epochs=3,
+        seed=0,
+        verbose=0,
+    )
+    losses = history.history["loss"] + history.history["val_loss"]
+    print(name, np.isfinite(losses).all() and losses[-1] < 1.5)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_all_strategies_train_in_half_precision_and_under_jax(
+    backend, dtype, request, tmp_path
+):
+    script = f"STRATEGIES = {list(STRATEGIES_BY_NAME)}\nDTYPE = {dtype!r}\n{SCRIPT}"
+    if backend == "jax":
+        printed = request.getfixturevalue("run_under_jax")(script)
+    else:
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        printed = done.stdout
+    lines = [line.split() for line in printed.splitlines() if line.count(" ") == 1]
+    assert {name for name, _ in lines} >= set(STRATEGIES_BY_NAME)
+    assert [name for name, fine in lines if fine != "True"] == []
 
 
 def test_multipliers_of_the_users_own_go_with_lora_and_alignment(backbone, rng):
