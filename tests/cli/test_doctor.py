@@ -21,6 +21,7 @@ def save_model(tmp_path):
         )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
         model.compile(keras.optimizers.SGD(1e-3), loss, metrics=["accuracy"])
+        model.optimizer.build(model.trainable_variables)
         model.save(tmp_path / "model.keras")
         return str(tmp_path / "model.keras")
 

@@ -1,5 +1,7 @@
 """Small models and data of which set-ups are made, sound ones and broken ones."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,7 +31,7 @@ def scale(images):
     return images / 127.5 - 1
 
 
-def build_backbone(*, prepare=scale, settle=True):
+def build_backbone(*, settle=True):
     """Convolutions with BatchNormalization, whose statistics are those of images."""
     backbone = keras.Sequential(
         [
@@ -44,10 +46,17 @@ def build_backbone(*, prepare=scale, settle=True):
         ]
     )
     if settle:
-        images = prepare(make_images(192, seed=9)[0])
-        for _ in range(12):
-            backbone(images, training=True)
+        backbone.set_weights(_settled_weights())
     return backbone
+
+
+@functools.cache
+def _settled_weights():
+    backbone = build_backbone(settle=False)
+    images = scale(make_images(192, seed=9)[0])
+    for _ in range(12):
+        backbone(images, training=True)
+    return backbone.get_weights()
 
 
 class Subclassed(keras.Model):

@@ -6,9 +6,9 @@ import numpy as np
 from tftransfer.diagnosis.case import take
 from tftransfer.diagnosis.finding import ERROR, WARNING, Finding, NotChecked
 from tftransfer.diagnosis.multipliers import rate_multipliers
+from tftransfer.diagnosis.told_modes import layers_told
 from tftransfer.diagnosis.untouched import left_untouched
 from tftransfer.freezing.batch_norm import batch_norms
-from tftransfer.freezing.graph import graph_of, nested_models
 
 TINY_BATCH = 4
 _ROWS, _MOVED = 8, 1e-7
@@ -23,7 +23,8 @@ def find_frozen_statistics(case):
     """
     moving = moving_norms(case)
     multipliers = rate_multipliers(case.model)
-    told = _called_for_inference(case)
+    called = layers_told(case.model, training=False)
+    told = {id(norm) for layer in called for norm in batch_norms(layer)}
     frozen = [x for x in moving if _is_frozen(x, multipliers)]
     overruled = [x for x in moving if id(x) in told and x not in frozen]
     found = []
@@ -122,27 +123,6 @@ def _is_frozen(layer, multipliers):
     """Whether a layer has scale or offset and neither of them learns."""
     own = [x for x in (layer.gamma, layer.beta) if x is not None]
     return bool(own) and not any(multipliers.get(id(x), 0) for x in own)
-
-
-def _called_for_inference(case):
-    """Ids of layers inside what the graph calls with `training=False`."""
-    try:
-        graph = graph_of(case.model)
-    except ValueError:
-        return set()
-    nodes = [
-        node
-        for model in (graph, *nested_models(graph))
-        for level in getattr(model, "_functional", model)._nodes_by_depth.values()
-        for node in level
-    ]
-    return {
-        id(layer)
-        for node in nodes
-        if node.arguments.kwargs.get("training") is False
-        and isinstance(node.operation, keras.Layer)
-        for layer in batch_norms(node.operation)
-    }
 
 
 def _frozen_finding(layers, what, repair):

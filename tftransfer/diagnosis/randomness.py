@@ -7,6 +7,7 @@ from tftransfer.diagnosis.case import take
 from tftransfer.diagnosis.finding import ERROR, WARNING, Finding, NotChecked
 from tftransfer.diagnosis.reading import read_rows
 from tftransfer.diagnosis.serving import load_export
+from tftransfer.diagnosis.told_modes import layers_told
 from tftransfer.diagnosis.untouched import left_untouched
 
 # Shuffled rows of which the rest of a batch is dropped differ a little, too.
@@ -29,10 +30,12 @@ def find_random_validation(case):
 
 
 def find_random_inference(case):
-    """Find a model whose predictions are random, or other where nobody says so.
+    """Find a model whose predictions are random, or are in `model(x)`.
 
     A layer that the graph calls with `training=True` is random in `model(x)`, and so in
-    what `model.export` writes, though not in `predict`, which says otherwise.
+    what `model.export` writes, though not in `predict`, which says otherwise. In Keras
+    3.15 the layers of augmentation are so by default: that is no finding here, but one
+    in an export.
     """
     inputs = take(case.inputs, slice(0, _ROWS))
     with left_untouched(case.model):
@@ -42,7 +45,8 @@ def find_random_inference(case):
     if spread > _DIFFERENT:
         return [_model_finding(spread)]
     apart = max(_difference(runs[0], x) for x in plain)
-    return [_plain_finding(apart)] if apart > _DIFFERENT else []
+    told = layers_told(case.plain, training=True)
+    return [_plain_finding(apart, told)] if told and apart > _DIFFERENT else []
 
 
 def find_random_export(case):
@@ -127,12 +131,14 @@ def _model_finding(spread):
     )
 
 
-def _plain_finding(apart):
+def _plain_finding(apart, told):
+    names = [layer.name for layer in told[:3]]
     return Finding(
         "training_by_default",
         WARNING,
-        "model(x) runs as in training where training=False is not said.",
-        {"largest difference": apart},
+        f"model(x) runs layers such as {names} as in training, unless training=False "
+        "is said.",
+        {"largest difference": apart, "layers called with training=True": len(told)},
         "model(x) and model.export, which calls it so, give augmented or dropped-out "
         "predictions, and may move statistics of BatchNormalization.",
         "x = augment(x)  # in the graph: without training=True",

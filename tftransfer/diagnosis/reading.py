@@ -71,8 +71,8 @@ def read_rows(name, data, batch_size):
     keeper, labels, digests, sizes = _Keeper(), [], [], []
     start, whole = time.monotonic(), True
     for inputs, label in read_batches(name, data, batch_size):
-        keeper.add(inputs, label)
         sizes.append(_length(name, inputs))
+        keeper.add(inputs, label)
         digests += digest_rows(inputs)
         if label is not None and not keras.tree.is_nested(label):
             labels.append(label)
@@ -205,14 +205,14 @@ class _Keeper:
         self._count += 1
 
     def rows(self):
-        """Join what was kept; a row of each batch in turn, so that a cut is fair."""
-        total = self._num_rows()
-        order = np.linspace(0, total - 1, min(total, KEPT_ROWS)).round().astype(int)
+        """Join what was kept; of parts of one length the same rows."""
 
         def join(*parts):
             if parts[0] is None:
                 return None
-            return np.concatenate(parts)[order]
+            joined = np.concatenate(parts)
+            count = min(len(joined), KEPT_ROWS)
+            return joined[np.linspace(0, len(joined) - 1, count).round().astype(int)]
 
         inputs = keras.tree.map_structure(join, *[pair[0] for pair in self._kept])
         labels = keras.tree.map_structure(join, *[pair[1] for pair in self._kept])
