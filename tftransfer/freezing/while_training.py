@@ -5,6 +5,8 @@ import keras
 from tftransfer.freezing.flags import set_trainable
 from tftransfer.freezing.recompiling import plain_optimizer
 
+_NOT_SLOTS = ("_variables", "_trainable_variables")
+
 
 def freeze_while_training(model, blocks):
     """Freeze blocks of a model that is being trained, from the next step on.
@@ -58,11 +60,10 @@ def narrow_optimizer(optimizer, variables):
     kept = [i for i, variable in enumerate(known) if id(variable) in kept_ids]
     dropped: set[int] = set()
     attributes = vars(optimizer)  # past Keras, which would take lists for its own
-    for name, value in list(attributes.items()):
-        if _has_one_for_each(name, value, known):
-            left = [x for i, x in enumerate(value) if i not in kept]
-            dropped.update(id(x) for x in left if x is not None)
-            attributes[name] = [value[i] for i in kept]
+    for name, slots in list_slots(optimizer, len(known)).items():
+        left = [x for i, x in enumerate(slots) if i not in kept]
+        dropped.update(id(x) for x in left if x is not None)
+        attributes[name] = [slots[i] for i in kept]
     attributes["_trainable_variables"] = [known[i] for i in kept]
     indices = {optimizer._var_key(known[old]): new for new, old in enumerate(kept)}
     attributes["_trainable_variables_indices"] = indices
@@ -71,13 +72,22 @@ def narrow_optimizer(optimizer, variables):
             optimizer._variables.pop(place)
 
 
-def _has_one_for_each(name, value, known):
-    """Whether a list of an optimizer holds a state for each of its variables."""
-    if name in ("_variables", "_trainable_variables") or not isinstance(value, list):
-        return False
-    if len(value) != len(known):
-        return False
-    return all(
-        x is None or (isinstance(x, keras.Variable) and x.shape == y.shape)
-        for x, y in zip(value, known, strict=True)
-    )
+def list_slots(optimizer, count):
+    """Return what a Keras optimizer keeps for each of its variables.
+
+    Args:
+        optimizer: `keras.optimizers.Optimizer`, built.
+        count: Number of variables it is built on.
+
+    Returns:
+        Dict from the name of an attribute to its list: a `keras.Variable` of any shape,
+        or `None`, for each variable; in the order of the names.
+    """
+    return {
+        name: value
+        for name, value in sorted(vars(optimizer).items())
+        if name not in _NOT_SLOTS
+        and isinstance(value, list)
+        and len(value) == count
+        and all(x is None or isinstance(x, keras.Variable) for x in value)
+    }

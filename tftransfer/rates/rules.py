@@ -5,6 +5,7 @@ import contextlib
 import keras
 
 from tftransfer.freezing.recompiling import renew_optimizer
+from tftransfer.freezing.while_training import list_slots
 
 SHARED = (  # what is done for all variables together, outside of the rule
     "clipnorm",
@@ -21,7 +22,6 @@ _OFF = {
     "loss_scale_factor": None,
     "gradient_accumulation_steps": None,
 }
-_NOT_SLOTS = ("_variables", "_trainable_variables")
 _WHOLE_STEP = ("apply", "_backend_apply_gradients", "_backend_update_step")
 
 
@@ -42,7 +42,7 @@ class Rule:
     def __init__(self, optimizer, variables):
         self._optimizer = optimizer
         self._optimizer.build(variables)
-        self._lists = _slot_lists(self._optimizer, len(variables))
+        self._lists = list(list_slots(self._optimizer, len(variables)).values())
         self._check_slots()
 
     def slots(self, variable):
@@ -149,17 +149,6 @@ def _check_plain_step(optimizer):
                 f"variable. Received: {kind.__name__}, whose class defines {own[0]}(). "
                 "Move it to `update_step`."
             )
-
-
-def _slot_lists(optimizer, count):
-    return [
-        value
-        for name, value in sorted(vars(optimizer).items())
-        if name not in _NOT_SLOTS
-        and isinstance(value, list)
-        and len(value) == count
-        and all(x is None or isinstance(x, keras.Variable) for x in value)
-    ]
 
 
 @contextlib.contextmanager
