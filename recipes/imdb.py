@@ -7,7 +7,9 @@ Run:     python recipes/imdb.py --data-dir DIR            DIR: prepared TFDS dat
          ... --rows stacked --tuned FILE                  with an encoder tuned before
 Try it:  python recipes/imdb.py --smoke                   made-up texts, no weights
 Result:  test accuracy, seed 0, 128 tokens, --dtype mixed_bfloat16:
-         counted words 90.90 % (0.6 minutes), with the frozen encoder beside them
+         counted words 90.90 % (0.6 minutes), Keras' own small text classifier from
+         scratch 86.42 % (3, beside other work), the encoder frozen 80.39 % (24, beside
+         other work), counted words with the frozen encoder beside them
          90.90 % (15), all layers tuned 91.28 % (54, beside other work), stacked with
          counted words 93.33 % (44, of which 6 for the pass over test);
          2 cores of AMD EPYC, TensorFlow 2.21.0, Keras 3.15.1, 2026-11-22

@@ -115,3 +115,25 @@ def test_a_run_can_be_repeated_to_the_bit(trained, photos, tmp_path):
         for folder in (trained, tmp_path / "b")
     )
     assert all((a == b).all() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.slow
+def test_a_strategy_trains_as_it_does_in_a_program(photos, tmp_path):
+    words = ["train", str(photos), "--output", str(tmp_path / "out"), *OPTIONS]
+    words += ["--strategy", "gradual_unfreezing", "--epochs", "2"]
+    assert main.main(words) == 0
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert len(history["metrics"]["loss"]) == 2 and history["stages"] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "others, told",
+    [
+        (["--epochs", "2", "--head-rate", "0.1"], "--strategy full and --head-rate."),
+        ([], "--strategy full and --epochs 0."),
+    ],
+)
+def test_a_strategy_and_stages_by_hand_are_refused(others, told, tmp_path, capsys):
+    words = ["train", "nowhere", "--output", str(tmp_path / "out"), *others]
+    assert main.main([*words, "--strategy", "full"]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())

@@ -13,8 +13,24 @@ examples:
       --image-size 224 --epochs 3 --trainable-depth 0.3 --output saved_models/cifar10
   tftransfer train cells.csv --image-column file --label-columns crack,finger \\
       --backbone keras:ResNet50 --weights resnet50_notop.h5 --output saved_models/cells
+  tftransfer train photos/ --strategy gradual_unfreezing --epochs 8 \\
+      --output saved_models/photos
   tftransfer train reviews.csv --text-column review --output saved_models/reviews
 """
+_BY_HAND = {  # what a strategy says itself, with the defaults
+    "frozen_epochs": 5,
+    "trainable_depth": "0.3",
+    "head_rate": 1e-2,
+    "learning_rate": 3e-4,
+}
+STRATEGIES = [
+    "head_only",
+    "head_then_all",
+    "gradual_unfreezing",
+    "discriminative",
+    "full",
+    "from_scratch",
+]
 _DEFAULT_SPLITS = ["train[:90%]", "train[90%:]", "test"]
 
 
@@ -32,17 +48,22 @@ def add_arguments(parser):
         "--task", choices=["classification", "multi_label", "regression"]
     )
     group = parser.add_argument_group("training")
-    group.add_argument("--frozen-epochs", type=int, default=5, metavar="N")
+    group.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        help="instead of the next four; --epochs are then all of them",
+    )
+    group.add_argument("--frozen-epochs", type=int, metavar="N", help="default 5")
+    group.add_argument("--trainable-depth", help="3, 0.3 (default), all, or a name")
+    group.add_argument(
+        "--head-rate", type=float, metavar="RATE", help="while frozen; default 1e-2"
+    )
+    group.add_argument(
+        "--learning-rate", type=float, metavar="RATE", help="after it; default 3e-4"
+    )
     group.add_argument(
         "--epochs", type=int, default=0, metavar="N", help="after the frozen ones"
     )
-    group.add_argument(
-        "--trainable-depth", default="0.3", help="of these epochs: 3, 0.3, all, a name"
-    )
-    group.add_argument(
-        "--head-rate", type=float, default=1e-2, metavar="RATE", help="while frozen"
-    )
-    group.add_argument("--learning-rate", type=float, default=3e-4, metavar="RATE")
     group.add_argument(
         "--augment", default="", help="separated by commas, such as flip,rotate90"
     )
@@ -54,7 +75,7 @@ def add_arguments(parser):
 def run(arguments):
     """Run the command."""
     tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
-    stages = _read_stages(arguments)
+    stages = _read_training(arguments)
     backbone = load_backbone(arguments)
     train, validation, test = _load_data(arguments, backbone.image_size)
     origin = _describe_origin(arguments, train)
@@ -72,7 +93,7 @@ def run(arguments):
         model,
         train,
         validation_data=validation,
-        stages=stages,
+        **stages,
         seed=arguments.seed,
     )
     evaluation = tft.evaluate(model, test, class_names=train.class_names)
@@ -147,13 +168,35 @@ def _tell_task(dataset):
     return "multi_label" if len(labels.shape) == 2 else "classification"
 
 
-def _read_stages(arguments):
+def _read_training(arguments):
+    """Return what tells `fine_tune` how to train: stages, or a strategy and epochs."""
+    given = {name: getattr(arguments, name) for name in _BY_HAND}
+    if arguments.strategy:
+        others = [name for name, value in given.items() if value is not None]
+        if others or arguments.epochs < 1:
+            found = others or ["epochs"]
+            flags = ", ".join("--" + name.replace("_", "-") for name in found)
+            raise ValueError(
+                "`--strategy` must come with --epochs above 0 and without what its "
+                f"stages say themselves. Received: --strategy {arguments.strategy} and "
+                f"{flags}{'' if others else f' {arguments.epochs}'}. Give --epochs "
+                "alone."
+            )
+        return {"strategy": arguments.strategy, "epochs": arguments.epochs}
+    settings = {
+        name: _BY_HAND[name] if value is None else value
+        for name, value in given.items()
+    }
+    return {"stages": _make_stages(arguments.epochs, **settings)}
+
+
+def _make_stages(epochs, *, frozen_epochs, trainable_depth, head_rate, learning_rate):
     stages = []
-    if arguments.frozen_epochs:
-        stages.append(tft.Stage(arguments.frozen_epochs, arguments.head_rate, 0))
-    if arguments.epochs:
-        depth = _read_depth(arguments.trainable_depth)
-        stages.append(tft.Stage(arguments.epochs, arguments.learning_rate, depth))
+    if frozen_epochs:
+        stages.append(tft.Stage(frozen_epochs, head_rate, 0))
+    if epochs:
+        depth = _read_depth(trainable_depth)
+        stages.append(tft.Stage(epochs, learning_rate, depth))
     if not stages:
         raise ValueError(
             "`--frozen-epochs` and `--epochs` must not both be 0. Received: 0 and 0. "
