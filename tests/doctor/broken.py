@@ -56,6 +56,7 @@ BROKEN = [  # what is found, the issue, and what makes the set-up
     ("random_inference", "keras-team/autokeras/issues/1524", data.flips_in_inference),
     ("training_by_default", "keras-team/keras/issues/16189", data.training_by_default),
     ("random_export", "tensorflow/serving/issues/1266", data.exported_while_training),
+    ("not_finite", "JihongJu/keras-fcn/issues/6", networks.broken_weights),
     ("dead_features", "keras-team/keras/issues/7057", data.dead_units),
     ("unbalanced_domains", "pumpikano/tf-dann/issues/1", data.few_target_rows),
     ("target_labels", "daoyuan98/MSDA/issues/1", data.target_labels_in_batches),
@@ -74,3 +75,14 @@ BROKEN = [  # what is found, the issue, and what makes the set-up
     ("export_difference", "keras-team/autokeras/issues/1512", data.stale_export),
 ]
 BROKEN = [(name, _GITHUB + issue, make) for name, issue, make in BROKEN]
+SLOW = {  # left to the slow run: a second of what another shows, or an export
+    networks.raw_pixels_subclassed,
+    networks.scaled_to_one,
+    networks.frozen_by_weights,
+    networks.optimizer_of_the_head,
+    data.softmax_twice_subclassed,
+    data.names_in_another_order,
+    data.labeled_target,
+    data.target_within_training,
+    data.stale_export,
+}

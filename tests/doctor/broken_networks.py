@@ -1,6 +1,7 @@
 """Networks that are fed, frozen or trained the wrong way."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import tftransfer as tft
@@ -63,7 +64,8 @@ def reversed_colors_when_serving(_):
         ]
     )
     model = solve_head(build_model(backbone), IMAGES / 255, LABELS)
-    data = OTHERS[..., ::-1] / 255, OTHER_LABELS
+    images, labels = make_images(96, seed=1)
+    data = images[..., ::-1] / 255, labels
     return {"model": compile_model(model), "validation": data}
 
 
@@ -170,3 +172,9 @@ def adapters_at_rest(_):
     below.enable_lora(2)
     below.trainable = False
     return {"model": compile_model(model), "data": make_numbers()}
+
+
+def broken_weights(_):
+    model = compile_model(build_model())
+    model.layers[-1].bias.assign([0, np.nan, 0])
+    return {"model": model, "data": (scale(IMAGES), LABELS)}

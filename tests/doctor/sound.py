@@ -44,3 +44,17 @@ SOUND = [
     data.not_compiled,
     data.some_dead_units,
 ]
+SLOW = {  # left to the slow run
+    networks.subclassed,
+    networks.dark_images,
+    networks.begun_from_scratch,
+    networks.opened_with_norms_at_rest,
+    networks.trained_on_and_opened,
+    networks.adapters_of_ours,
+    data.exported_in_order,
+    data.exported_by_keras,
+    data.resizing_of_ours,
+    data.pairs_in_balance,
+    data.application,
+    data.batches_by_index,
+}

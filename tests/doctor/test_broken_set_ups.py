@@ -2,13 +2,18 @@
 
 import pytest
 
-from tests.doctor.broken import BROKEN
+from tests.doctor.broken import BROKEN, SLOW
 from tftransfer.diagnosis.diagnose import diagnose
 
+CASES = [
+    pytest.param(
+        *row, id=row[2].__name__, marks=[pytest.mark.slow] if row[2] in SLOW else []
+    )
+    for row in BROKEN
+]
 
-@pytest.mark.parametrize(
-    ("name", "issue", "make"), BROKEN, ids=[make.__name__ for _, _, make in BROKEN]
-)
+
+@pytest.mark.parametrize(("name", "issue", "make"), CASES)
 def test_the_break_is_found_and_nothing_else(name, issue, make, tmp_path):
     diagnosis = diagnose(**make(tmp_path))
     assert diagnosis.names == [name], f"{issue}\n{diagnosis}"

@@ -9,6 +9,9 @@ import numpy as np
 
 from tftransfer.diagnosis.finding import NotChecked
 from tftransfer.diagnosis.reading import Rows
+from tftransfer.diagnosis.serving import load_export
+from tftransfer.diagnosis.trained import head_layers
+from tftransfer.diagnosis.watching import is_eager, watching
 from tftransfer.freezing.graph import graph_of
 
 CHUNK = 32
@@ -88,12 +91,42 @@ class Case:
         return labels
 
     @functools.cached_property
+    def served(self):
+        """The export, `Served`.
+
+        Raises:
+            NotChecked: If none was given, or it cannot be called with one array.
+        """
+        if self.export is None:
+            raise NotChecked("no export was given")
+        return load_export(self.export)
+
+    @property
     def outputs(self):
         """What the model predicts for `inputs`, one array `(rows, ...)`."""
-        outputs = self.predict(self.inputs)
+        outputs = self._first_look[0]
         if keras.tree.is_nested(outputs):
             raise NotChecked("the model has several outputs")
         return outputs
+
+    @property
+    def taken_by_head(self):
+        """Dict from the name of a layer of the head to the vectors that it takes."""
+        return self._first_look[1]
+
+    @functools.cached_property
+    def _first_look(self):
+        head = [layer for layer in head_layers(self.model) if layer.weights]
+        taken: dict[str, list] = {layer.name: [] for layer in head}
+
+        def note(layer, inputs):
+            if is_eager(inputs) and len(inputs.shape) == 2:
+                taken[layer.name].append(keras.ops.convert_to_numpy(inputs))
+
+        with watching(head, note):
+            outputs = self.predict(self.inputs)
+        found = {name: np.concatenate(x) for name, x in taken.items() if x}
+        return outputs, found
 
     def predict(self, inputs, training=False):
         """Run the model on rows.
@@ -109,17 +142,19 @@ class Case:
         count = len(keras.tree.flatten(inputs)[0])
         made = [
             keras.tree.map_structure(
-                keras.ops.convert_to_numpy,
+                _to_numpy,
                 self.plain(take(inputs, slice(start, start + CHUNK)), **options),
             )
             for start in range(0, count, CHUNK)
         ]
         return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *made)
 
-    @functools.cached_property
-    def blocks(self):
-        """All layers of the model without layers inside, in no special order."""
-        return [x for x in self.model._flatten_layers() if not x._layers]
+
+def _to_numpy(tensor):
+    """Values of a tensor, halves of them as float32."""
+    values = keras.ops.convert_to_numpy(tensor)
+    is_half = values.dtype.itemsize == 2 and values.dtype.kind not in "iu"
+    return values.astype("float32") if is_half else values
 
 
 def take(inputs, rows):

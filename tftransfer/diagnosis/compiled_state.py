@@ -44,7 +44,8 @@ def find_stale_compile(case):
 def _unknown_to(optimizer, model):
     if not optimizer.built:
         return []
-    known = {id(variable) for variable in optimizer._trainable_variables}
+    variables = getattr(optimizer, "_trainable_variables", [])
+    known = {id(variable) for variable in variables}
     if not known:
         return []
     return [x for x in model.trainable_variables if id(x) not in known]

@@ -4,8 +4,6 @@ import keras
 import numpy as np
 
 from tftransfer.diagnosis.finding import ERROR, Finding, NotChecked
-from tftransfer.diagnosis.serving import is_ours, load_export
-from tftransfer.export.inference import load_exported
 from tftransfer.export.inputs import IMAGES, read_input
 from tftransfer.export.parity import predict_live
 from tftransfer.tasks import infer_task
@@ -16,17 +14,14 @@ _ROWS = 16
 
 def find_export_difference(case):
     """Find an export that serves other predictions than the live model makes."""
-    if case.export is None:
-        raise NotChecked("no export was given")
-    rows = case.inputs
+    given, rows = case.served, case.inputs
     if not isinstance(rows, np.ndarray):
         raise NotChecked("the model takes no single array")
     rows = rows[:_ROWS]
-    serve = load_export(case.export)
-    served = serve(rows)
-    if not np.allclose(served, serve(rows), atol=APART):
+    served = given.predict(rows)
+    if not np.allclose(served, given.predict(rows), atol=APART):
         raise NotChecked("the export is random")
-    live = _live_as_ours(case, rows) if is_ours(case.export) else case.predict(rows)
+    live = case.predict(rows) if given.metadata is None else _live_as_ours(case, rows)
     live = np.concatenate([np.ravel(x) for x in keras.tree.flatten(live)])
     served = np.ravel(served)
     if served.shape != live.shape:
@@ -41,7 +36,7 @@ def find_export_difference(case):
 
 def _live_as_ours(case, rows):
     """What the live model predicts as `export_model` writes it: see its proof."""
-    if load_exported(case.export).metadata.get("augment"):
+    if case.served.metadata.get("augment"):
         raise NotChecked("the export averages over augmented images")
     try:
         model_input = read_input(case.plain)

@@ -1,11 +1,9 @@
-"""Features that are the same for every row, and outputs that are no numbers."""
+"""Features that are the same for every row, and outputs that are not finite."""
 
-import keras
 import numpy as np
 
 from tftransfer.diagnosis.finding import ERROR, WARNING, Finding, NotChecked
 from tftransfer.diagnosis.trained import head_layers
-from tftransfer.diagnosis.watching import is_eager, watching
 
 DEAD = 0.5
 _FEWEST_ROWS = 16
@@ -20,34 +18,36 @@ def find_dead_features(case):
     inside = {id(weight) for layer in head for weight in layer.weights}
     if not any(id(x) not in inside and len(x.shape) > 1 for x in case.model.weights):
         raise NotChecked("no layers with matrices lie below the head")
-    taken: dict[str, list] = {layer.name: [] for layer in head}
-
-    def note(layer, inputs):
-        if is_eager(inputs) and len(inputs.shape) == 2:
-            taken[layer.name].append(keras.ops.convert_to_numpy(inputs))
-
-    with watching(head, note):
-        outputs = case.predict(case.inputs)
-    if not np.isfinite(
-        np.concatenate([np.ravel(x) for x in keras.tree.flatten(outputs)])
-    ).all():
-        return [_not_finite()]
-    found = [
-        (name, np.concatenate(parts).astype("float64"))
-        for name, parts in taken.items()
-        if parts
-    ]
-    if not found or len(found[0][1]) < _FEWEST_ROWS:
+    found = case.taken_by_head
+    if not found or case.rows.num_kept < _FEWEST_ROWS:
         raise NotChecked("the head takes no vectors, or there are too few rows")
-    shares = {name: _share_constant(rows) for name, rows in found}
+    shares = {name: _share_constant(rows) for name, rows in found.items()}
     worst = max(shares, key=shares.__getitem__)
     if shares[worst] <= DEAD:
         return []
-    rows = dict(found)[worst]
-    return [_dead_finding(worst, shares[worst], rows)]
+    return [_dead_finding(worst, shares[worst], found[worst])]
+
+
+def find_numbers_not_finite(case):
+    """Find NaN and infinite numbers among the outputs."""
+    outputs = case.outputs
+    if outputs.dtype.kind != "f" or np.isfinite(outputs).all():
+        return []
+    return [
+        Finding(
+            "not_finite",
+            ERROR,
+            "The model predicts numbers that are not finite.",
+            {"share of outputs": float(np.mean(~np.isfinite(outputs)))},
+            "Loss and gradients are NaN from the first such row on.",
+            "[x.path for x in model.weights if not np.isfinite(x).all()]  # and look "
+            "for NaN in the data",
+        )
+    ]
 
 
 def _share_constant(rows):
+    rows = rows.astype("float64")
     spread = rows.max(axis=0) - rows.min(axis=0)
     return float(np.mean(spread <= 1e-6 * max(float(np.abs(rows).max()), 1e-12)))
 
@@ -66,16 +66,4 @@ def _dead_finding(name, share, rows):
         "These features tell nothing and, behind ReLU, get no gradient to come back.",
         'layers.Dense(width, activation="leaky_relu")  # with a smaller learning rate; '
         "check the scale of the inputs",
-    )
-
-
-def _not_finite():
-    return Finding(
-        "not_finite",
-        ERROR,
-        "The model predicts numbers that are not finite.",
-        {"finite": False},
-        "Loss and gradients are NaN from the first such row on.",
-        "[x.path for x in model.weights if not np.isfinite(x).all()]  # and look for "
-        "NaN in the data",
     )

@@ -4,7 +4,6 @@ import numpy as np
 
 from tftransfer.diagnosis.finding import ERROR, Finding, NotChecked
 from tftransfer.diagnosis.scoring import class_of_labels
-from tftransfer.export.inference import load_exported
 
 _FEWEST_ROWS, _GAIN, _AT_LEAST = 24, 0.4, 0.7
 
@@ -13,10 +12,10 @@ def find_label_order(case):
     """Find names of classes in another order than the export has them."""
     if case.export is None or case.class_names is None:
         raise NotChecked("an export, or the names of the data's classes, is missing")
-    try:
-        served = list(load_exported(case.export).labels)
-    except ValueError:
-        raise NotChecked("the export holds no names of classes") from None
+    metadata = case.served.metadata
+    if metadata is None:
+        raise NotChecked("the export holds no names of classes")
+    served = list(metadata["class_names"])
     names = list(case.class_names)
     if served == names or served == [str(x) for x in range(len(served))]:
         return []

@@ -71,6 +71,8 @@ def _gives_probabilities(case, name):
     outputs = case.outputs
     if outputs.ndim < 2 or outputs.dtype.kind != "f":
         raise NotChecked("the outputs are not (rows, classes)")
+    if not np.isfinite(outputs).all():
+        raise NotChecked("the outputs are not finite")
     if name.startswith("binary") and np.ptp(outputs) < 1e-6:
         raise NotChecked("all outputs are equal")
     if not _are_probabilities(outputs, name):

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-KEPT_ROWS = 128  # in memory, spread over the data
+KEPT_ROWS = 96  # in memory, spread over the data
 MOST_ROWS = 20_000
-MOST_SECONDS = 8.0
+MOST_SECONDS = 6.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +68,14 @@ def read_rows(name, data, batch_size):
         TypeError: If `data` cannot be read twice, or not at all.
         ValueError: If it holds no batch, or single examples.
     """
-    keeper, labels, digests, sizes = _Keeper(), [], [], []
+    keepers, labels, digests, sizes = None, [], [], []
     start, whole = time.monotonic(), True
     for inputs, label in read_batches(name, data, batch_size):
         sizes.append(_length(name, inputs))
-        keeper.add(inputs, label)
+        parts = (inputs,) if label is None else (inputs, label)
+        if keepers is None:
+            keepers = keras.tree.map_structure(lambda part: _Keeper(), parts)
+        keras.tree.map_structure(lambda keeper, x: keeper.add(x), keepers, parts)
         digests += digest_rows(inputs)
         if label is not None and not keras.tree.is_nested(label):
             labels.append(label)
@@ -86,12 +89,12 @@ def read_rows(name, data, batch_size):
             "Check the path or split it was read from."
         )
     count = _count_batches(data, batch_size)
-    inputs, kept = keeper.rows()
+    kept = keras.tree.map_structure(lambda keeper: keeper.rows(), keepers)
     return Rows(
         name=name,
         source=data,
-        inputs=inputs,
-        labels=kept,
+        inputs=kept[0],
+        labels=kept[1] if len(kept) > 1 else None,
         all_labels=np.concatenate(labels) if labels else None,
         digests=digests,
         batch_sizes=sizes,
@@ -188,35 +191,20 @@ def _count_batches(data, batch_size):
 
 
 class _Keeper:
-    """Keeps rows spread evenly over batches whose number is not known."""
+    """Keeps every n-th row of an array that comes in batches, n such that few stay."""
 
     def __init__(self):
-        self._kept, self._count, self._stride = [], 0, 1
+        self._kept, self._seen, self._stride = [], 0, 1
 
-    def add(self, inputs, label):
-        if self._count % self._stride == 0:
-            rows = slice(0, KEPT_ROWS)
-            pair = keras.tree.map_structure(
-                lambda part: None if part is None else part[rows], (inputs, label)
-            )
-            self._kept.append(pair)
-            if self._num_rows() > 2 * KEPT_ROWS:
-                self._kept, self._stride = self._kept[::2], 2 * self._stride
-        self._count += 1
+    def add(self, part):
+        first = -self._seen % self._stride
+        self._kept.append(part[first :: self._stride])
+        self._seen += len(part)
+        while sum(map(len, self._kept)) > 2 * KEPT_ROWS:
+            self._kept = [np.concatenate(self._kept)[::2]]
+            self._stride *= 2
 
     def rows(self):
-        """Join what was kept; of parts of one length the same rows."""
-
-        def join(*parts):
-            if parts[0] is None:
-                return None
-            joined = np.concatenate(parts)
-            count = min(len(joined), KEPT_ROWS)
-            return joined[np.linspace(0, len(joined) - 1, count).round().astype(int)]
-
-        inputs = keras.tree.map_structure(join, *[pair[0] for pair in self._kept])
-        labels = keras.tree.map_structure(join, *[pair[1] for pair in self._kept])
-        return inputs, labels
-
-    def _num_rows(self):
-        return sum(len(keras.tree.flatten(pair[0])[0]) for pair in self._kept)
+        joined = np.concatenate(self._kept)
+        count = min(len(joined), KEPT_ROWS)
+        return joined[np.linspace(0, len(joined) - 1, count).round().astype(int)]

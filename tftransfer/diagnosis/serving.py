@@ -1,6 +1,9 @@
 """An export of any kind as a function from rows to what it serves."""
 
+import dataclasses
+import functools
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +13,21 @@ from tftransfer.export.inference import load_exported
 from tftransfer.export.saved_model import VERSION_FOLDER, is_export
 
 _SIGNATURES = ("serve", "serving_default")
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """An export in this process.
+
+    Attributes:
+        predict: Function from an array of rows, as the model takes them, to what is
+            served: of our exports probabilities or values, of others what the model
+            gives.
+        metadata: That of `export_model`, or `None`.
+    """
+
+    predict: Callable
+    metadata: dict | None = None
 
 
 def check_export(path):
@@ -36,15 +54,14 @@ def load_export(path):
         path: Folder of `export_model`, or SavedModel that `model.export` wrote.
 
     Returns:
-        Function from an array of rows, as the model takes them, to what the export
-        serves: of ours probabilities or values, of others what the model gives.
+        `Served`.
 
     Raises:
         NotChecked: If it cannot be called with one array.
     """
     if is_ours(path):
         exported = load_exported(path)
-        return lambda rows: _serve_ours(exported, rows)
+        return Served(lambda rows: _serve_ours(exported, rows), exported.metadata)
     loaded = tf.saved_model.load(str(path))
     for name in _SIGNATURES:
         function = loaded.signatures.get(name)
@@ -52,7 +69,8 @@ def load_export(path):
             continue
         specs = function.structured_input_signature[1]
         if len(specs) == 1:
-            return lambda rows: _serve_plain(loaded, function, specs, rows)
+            # The function does not keep the variables alive: `loaded` must.
+            return Served(functools.partial(_serve_plain, loaded, function, specs))
     raise NotChecked("the export has no signature of one input")
 
 

@@ -14,7 +14,7 @@ from tftransfer.diagnosis.untouched import left_untouched
 from tftransfer.freezing.batch_norm import batch_norms
 from tftransfer.freezing.recompiling import own_rate, renew_optimizer
 
-_STEPS, _MOST_SECONDS, _ROWS = 3, 15.0, 32
+_STEPS, _MOST_SECONDS, _ROWS = 3, 8.0, 32
 
 
 @dataclasses.dataclass(frozen=True)
