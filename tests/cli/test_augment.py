@@ -50,6 +50,7 @@ def test_evaluate_averages_over_views(run, folder, capsys):
     assert accuracy(capsys, run, folder, "--augment", "flip,shift_up") == 0
 
 
+@pytest.mark.slow
 def test_export_keeps_the_views(run, folder, tmp_path, capsys):
     output = str(tmp_path / "export")
     words = ["export", f"{run}/model.keras", output, "--augment", "flip,rotate180"]

@@ -11,6 +11,7 @@ from PIL import Image
 import tftransfer as tft
 from tftransfer.export.saved_model import export_model
 from tftransfer.resizing import build_resizing
+from tftransfer.views.views import read_views
 
 SQUARE = {"image_size": (24, 24)}
 
@@ -54,7 +55,10 @@ def test_a_fresh_process_averages_as_the_live_model(small_model, tmp_path, files
     assert np.abs(plain - expected).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["binary", "multi_label", "regression"])
+@pytest.mark.parametrize(
+    "name",
+    ["binary", "regression", pytest.param("multi_label", marks=pytest.mark.slow)],
+)
 def test_every_task_is_averaged(small_model, tmp_path, files, name, no_fresh_process):
     paths, pixels = files
     model = small_model(name)  # of 32 x 24 pixels: no squares
@@ -67,24 +71,40 @@ def test_every_task_is_averaged(small_model, tmp_path, files, name, no_fresh_pro
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_an_aligned_model_is_averaged(tmp_path, small_model, no_fresh_process):
+def test_an_aligned_model_serves_its_plain_one_some_views_at_once(
+    small_model, tmp_path, files, no_fresh_process
+):
     plain = small_model("classes", **SQUARE)
     aligned = tft.AlignedModel(plain, tft.CORAL())
     aligned.compile(loss=plain.loss)
     about = export_model(aligned, tmp_path / "x", augment=2, verbose=False)
     assert about["augment"] == ["identity", "flip"]
     assert about["name"] == plain.name
-
-
-def test_most_views_of_rows_at_once(small_model, tmp_path, files, no_fresh_process):
-    model = small_model("classes", **SQUARE)
-    export_model(model, tmp_path / "x", augment=4, verbose=False)
     exported, served = tft.load_exported(tmp_path / "x"), []
     serve = exported._serve
     exported._serve = lambda name, rows: served.append(len(rows)) or serve(name, rows)
-    assert len(exported.predict(files[0], batch_size=8)) == 3
-    assert len(exported.predict(files[0], batch_size=3)) == 3
+    assert len(exported.predict(files[0], batch_size=4)) == 3
+    assert len(exported.predict(files[0], batch_size=1)) == 3
     assert served == [2, 1, 1, 1, 1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["onnx", "openvino", "litert"])
+def test_other_formats_average_too(small_model, tmp_path, name, photo):
+    for package in {
+        "onnx": ["onnxruntime", "tf2onnx"],
+        "openvino": ["openvino"],
+        "litert": ["ai_edge_litert"],
+    }[name]:
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    model = small_model("classes", **SQUARE)
+    images = np.stack([photo(24, 24, seed=seed) for seed in range(5)])
+    formats, views = ("tf_saved_model", name), [*read_views(8), "zoom", "shift_up"]
+    path = tmp_path / "x"
+    export_model(model, path, augment=views, formats=formats, verbose=False)
+    found = tft.load_exported(path, engine=name).predict(images).to_array()
+    expected = tft.predict(model, images, augment=views)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_without_augment_the_metadata_says_so(exports):

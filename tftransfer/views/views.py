@@ -21,7 +21,8 @@ def _transpose(images):
 
 
 def _rotate180(images):
-    return ops.flip(images, axis=(1, 2))
+    # One axis after the other: OpenVINO does not know both at once.
+    return _flip(_flip_vertical(images))
 
 
 def _shift(axis, forward):
