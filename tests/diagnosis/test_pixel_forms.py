@@ -24,7 +24,7 @@ def test_a_form_is_told_by_its_range(form):
 )
 def test_the_line_that_repairs_does_what_it_says(form, other):
     x = form.make(PIXELS)
-    repaired = eval(conversion(form, other), {"x": x, "keras": keras})  # noqa: S307
+    repaired = eval(conversion(form, other), {"x": x.copy(), "keras": keras})  # noqa: S307
     wanted = other.make(PIXELS)
     np.testing.assert_allclose(repaired, wanted, atol=2e-3 * np.abs(wanted).max())
 

@@ -126,7 +126,8 @@ def flips_in_inference(_):
 def training_by_default(_):
     """Called so to see the augmentation work, and then built on."""
     inputs = keras.Input((SIDE, SIDE, 3))
-    x = keras.layers.RandomFlip(seed=0)(inputs, training=True)
+    augment = keras.Sequential([keras.layers.RandomFlip(seed=0)])
+    x = augment(inputs, training=True)
     backbone = build_backbone()
     backbone.trainable = False
     model = keras.Model(inputs, keras.layers.Dense(CLASSES)(backbone(x)))

@@ -149,7 +149,7 @@ def rates_for_nothing(_):
 def exclusion_of_nothing(_):
     model = build_model()
     optimizer = keras.optimizers.AdamW(1e-5)
-    optimizer.exclude_from_weight_decay(var_names=["LayerNorm", "bias"])
+    optimizer.exclude_from_weight_decay(var_names=["batch_norm", "bias"])
     model.compile(optimizer, LOGITS)
     return {"model": model, "data": (scale(IMAGES), LABELS)}
 

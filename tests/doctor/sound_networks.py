@@ -127,7 +127,7 @@ def trained_on_and_opened(_):
 def exclusion_of_biases(_):
     model = build_model()
     optimizer = keras.optimizers.AdamW(1e-5)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma"])
+    optimizer.exclude_from_weight_decay(var_names=["LayerNorm", "bias", "gamma"])
     model.compile(optimizer, LOGITS)
     return {"model": model, "data": (scale(IMAGES), LABELS)}
 

@@ -91,14 +91,28 @@ def _idle_keys(optimizer, model):
 
 
 def _idle_exclusions(optimizer, model):
+    """Words for weights without decay that name none, though they name layers.
+
+    Keras looks for them in `weight.name`, such as "gamma", not in the path with the
+    names of layers. Words that occur nowhere may be meant for other models, where one
+    beside them is found.
+    """
     pattern = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
-    for name in pattern.pattern.split("|") if pattern is not None else ():
-        if not any(re.search(name, weight.name) for weight in model.weights):
+    words = pattern.pattern.split("|") if pattern is not None else []
+    names = [weight.name for weight in model.weights]
+    paths = [weight.path for weight in model.weights]
+    found = [word for word in words if _is_in(word, names)]
+    for word in words:
+        if word not in found and (_is_in(word, paths) or not found):
             repair = (
                 "optimizer.exclude_from_weight_decay(var_list=[...])  # names are "
-                f"such as {model.weights[0].name!r}, without the layer's"
+                f"such as {names[0]!r}, without the layer's"
             )
-            yield f"The exclusion from weight decay of {name!r}", name, repair
+            yield f"The exclusion from weight decay of {word!r}", word, repair
+
+
+def _is_in(word, texts):
+    return any(re.search(word, text) for text in texts)
 
 
 def _factors(layer):

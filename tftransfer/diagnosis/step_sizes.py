@@ -12,7 +12,7 @@ from tftransfer.diagnosis.finding import NotChecked
 from tftransfer.diagnosis.trained import head_layers, is_head_new
 from tftransfer.diagnosis.untouched import left_untouched
 from tftransfer.freezing.batch_norm import batch_norms
-from tftransfer.freezing.recompiling import own_rate, renew_optimizer
+from tftransfer.freezing.recompiling import own_rate, plain_optimizer, renew_optimizer
 
 _STEPS, _MOST_SECONDS, _ROWS = 3, 8.0, 32
 
@@ -118,7 +118,7 @@ def _loss_of(model):
 
 def _copy_optimizer(case):
     """Copy the optimizer without its state, at its highest rate of an epoch."""
-    optimizer, rate = case.model.optimizer, None
+    optimizer, rate = plain_optimizer(case.model.optimizer), None
     try:
         rate = own_rate(optimizer)
         if callable(rate):

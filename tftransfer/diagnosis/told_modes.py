@@ -1,5 +1,7 @@
 """Layers that a model's graph calls with `training=` said."""
 
+import inspect
+
 import keras
 
 from tftransfer.freezing.graph import graph_of, nested_models
@@ -13,7 +15,8 @@ def layers_told(model, training):
         training: `bool`.
 
     Returns:
-        List of `keras.Layer`.
+        List of `keras.Layer`. What a layer takes for granted, as those of augmentation
+        do, is noted in the graph like what was said; such layers are left out.
     """
     try:
         graph = graph_of(model)
@@ -30,4 +33,10 @@ def layers_told(model, training):
         for node in nodes
         if node.arguments.kwargs.get("training") is training
         and isinstance(node.operation, keras.Layer)
+        and _default_of(node.operation) is not training
     ]
+
+
+def _default_of(layer):
+    parameters = inspect.signature(type(layer).call).parameters
+    return parameters["training"].default if "training" in parameters else None
