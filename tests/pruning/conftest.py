@@ -102,7 +102,7 @@ def switch_off():
 def build_mlp():
     """Build a compiled network on vectors with a block and a hidden layer."""
 
-    def build_(optimizer=None, *, units=(24, 16)):
+    def build_(optimizer=None, *, units=(24, 16), run_eagerly=False):
         keras.utils.set_random_seed(7)
         inputs = keras.Input((6,))
         x = layers.Dense(units[0], activation="tanh", name="block1")(inputs)
@@ -113,6 +113,7 @@ def build_mlp():
             optimizer or keras.optimizers.Adam(0.01),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
+            run_eagerly=run_eagerly,
         )
         return model
 
@@ -121,6 +122,6 @@ def build_mlp():
 
 @pytest.fixture
 def arrays(rng):
-    """300 rows of 6 numbers, and classes 0..2 that a linear model finds."""
-    inputs = rng.normal(size=(300, 6)).astype("float32")
+    """64 rows of 6 numbers, and classes 0..2 that a linear model finds."""
+    inputs = rng.normal(size=(64, 6)).astype("float32")
     return inputs, (inputs @ rng.normal(size=(6, 3))).argmax(axis=1)

@@ -84,7 +84,7 @@ def test_norms_of_a_transposed_convolution(build):
 
 def test_batches_come_from_a_py_dataset_too(build_mlp, arrays):
     class Batches(keras.utils.PyDataset):
-        num_batches = 3
+        num_batches = 2
 
         def __getitem__(self, place):
             rows = slice(32 * place, 32 * place + 32)
@@ -93,8 +93,8 @@ def test_batches_come_from_a_py_dataset_too(build_mlp, arrays):
     model = build_mlp()
     channels = trace_channels(model)
     groups = units_of(channels, "head_dense_1")
-    found = taylor_importance(model, channels, groups, Batches(), num_batches=3)
-    same = taylor_importance(model, channels, groups, arrays, num_batches=3)
+    found = taylor_importance(model, channels, groups, Batches())
+    same = taylor_importance(model, channels, groups, arrays)
     np.testing.assert_allclose(found, same)
 
 
@@ -103,3 +103,19 @@ def test_data_without_batches_are_refused(build_mlp):
     channels = trace_channels(model)
     with pytest.raises(ValueError, match="Received: data without any"):
         taylor_importance(model, channels, units_of(channels, "block1"), [])
+
+
+def test_pairs_of_domains_are_refused(build_mlp, arrays):
+    model = build_mlp()
+    channels = trace_channels(model)
+    pairs = [((arrays[0], arrays[0]), arrays[1])]
+    with pytest.raises(ValueError, match="Received: batches whose x is a tuple of 2"):
+        taylor_importance(model, channels, units_of(channels, "block1"), pairs)
+
+
+def test_a_model_without_one_loss_is_refused(build_mlp, arrays):
+    model = build_mlp()
+    model.compile("sgd", ["mse"])
+    channels = trace_channels(model)
+    with pytest.raises(ValueError, match="Received: a loss of type List"):
+        taylor_importance(model, channels, units_of(channels, "block1"), arrays)

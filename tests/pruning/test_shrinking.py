@@ -151,6 +151,14 @@ def test_layers_that_are_not_of_keras_are_shared(rng):
     assert small.count_params() == 6 + 4
 
 
+def test_a_lambda_is_shared_as_its_code_cannot_be_copied():
+    inputs = keras.Input((5,))
+    doubled = layers.Lambda(lambda x: 2 * x, name="double")(inputs)
+    hidden = layers.Dense(6, name="hidden")(doubled)
+    model = keras.Model(inputs, layers.Dense(2)(hidden))
+    assert tft.shrink_model(model, {"hidden": [0]}).count_params() == 6 + 4
+
+
 @pytest.mark.parametrize(
     ("kept", "error", "message"),
     [

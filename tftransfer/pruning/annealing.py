@@ -81,14 +81,7 @@ class Annealing:
         Raises:
             ValueError: If what reads units does not learn.
         """
-        for part in self._masks.readers:
-            if not part.variable.trainable:
-                raise ValueError(
-                    "`units` must be read by layers that learn, to make up for them. "
-                    f"Received: units that {part.layer.name!r} reads, which is frozen. "
-                    "Open it with set_trainable_depth; in fine_tune also pass "
-                    "frozen_epochs=0."
-                )
+        self._check_learns()
         self._masks.install(self.model)
         self._masks.set(self.model, self.removed)
 
@@ -104,7 +97,11 @@ class Annealing:
             steps: Steps altogether.
             importance: Function of an int array of groups that returns a number for
                 each.
+
+        Raises:
+            ValueError: If what reads units does not learn any more.
         """
+        self._check_learns()
         left = [np.setdiff1d(target.units, self.removed) for target in self.targets]
         groups = np.unique(np.concatenate(left))
         scores = importance(groups)
@@ -119,6 +116,16 @@ class Annealing:
         """Switch off these groups and no others."""
         self.step, self.removed = step, removed
         self._masks.set(self.model, removed)
+
+    def _check_learns(self):
+        for part in self._masks.readers:
+            if not part.variable.trainable:
+                raise ValueError(
+                    "`units` must be read by layers that learn, to make up for them. "
+                    f"Received: units that {part.layer.name!r} reads, which is frozen. "
+                    "Open it with set_trainable_depth; in fine_tune also pass "
+                    "frozen_epochs=0."
+                )
 
     def describe(self):
         """Tell what shall be left of what."""

@@ -37,7 +37,8 @@ def taylor_importance(model, channels, groups, data, *, num_batches=8):
         Float64 array, one importance for each of `groups`.
 
     Raises:
-        ValueError: If the data are empty.
+        ValueError: If the data are empty or hold pairs of domains, or the model has no
+            single loss.
 
     Reference:
         [Molchanov et al., 2019](https://arxiv.org/abs/1906.10771), section 3.
@@ -47,9 +48,10 @@ def taylor_importance(model, channels, groups, data, *, num_batches=8):
         for part in channels.slices
         if part.role == "reads" and np.isin(part.groups, groups).any()
     ]
-    plain, loss = graph_of(model), keras.losses.get(model.loss)
+    plain, loss = graph_of(model), _loss_of(model)
     total, count = np.zeros(len(groups)), 0
     for x, y, *_ in itertools.islice(_batches(data), num_batches):
+        _check_inputs(plain, x)
 
         def loss_of(gates, x=x, y=y):
             with other_weights(plain, [_gated(*part, gates) for part in readers]):
@@ -94,6 +96,26 @@ def filter_norms(channels, groups):
             places = np.searchsorted(groups, part.groups[inside])
             np.add.at(squares, places, (values[inside] ** 2).sum(axis=1))
     return np.sqrt(squares)
+
+
+def _loss_of(model):
+    loss = model.loss
+    if not isinstance(loss, str) and not callable(loss):
+        raise ValueError(
+            "`model` must be compiled with one loss to tell by which units count. "
+            f"Received: a loss of type {type(loss).__name__}. Compile it so, or pass "
+            'criterion="l2".'
+        )
+    return keras.losses.get(loss)
+
+
+def _check_inputs(plain, x):
+    if len(plain.inputs) == 1 and isinstance(x, (list, tuple)):
+        raise ValueError(
+            "`data` must be batches (x, y) of what the plain model takes. Received: "
+            f"batches whose x is a {type(x).__name__} of {len(x)}. Pass the labeled "
+            "source alone, not pairs of domains."
+        )
 
 
 def _gated(part, places, inside, gates):

@@ -20,8 +20,8 @@ def shrink_model(model, kept):
     Units that are added to or multiplied with others go together with those. It gives
     what `model` gives with these units switched off, to 1e-5; raw input, logits,
     `features`, blocks and what is trainable stay. Nothing is shared with `model`, but
-    for layers that are not of Keras or KerasHub, such as a hub module; nested models
-    are laid flat.
+    for layers that are not of Keras or KerasHub, such as a hub module, and `Lambda`;
+    nested models are laid flat.
 
     Args:
         model: Functional or Sequential model, or a wrapper that has one as `.model`,
@@ -126,7 +126,8 @@ class _Copies:
                 own.trainable = variable.trainable
 
     def _copy(self, operation, call):
-        if not type(operation).__module__.startswith(_STOCK):
+        is_stock = type(operation).__module__.startswith(_STOCK)
+        if not is_stock or isinstance(operation, keras.layers.Lambda):
             return operation
         config = operation.get_config()
         units = self._channels.makers.get(id(operation))

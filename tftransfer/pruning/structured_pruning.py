@@ -137,12 +137,9 @@ class StructuredPruning(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Find the units, once for a model, and begin to hold what is switched off."""
+        self._waited = 0
         if self._run is None or self._run.model is not self.model:
-            self._run, self._good, self._waited = (
-                Annealing(self.model, self.units),
-                None,
-                0,
-            )
+            self._run, self._good = Annealing(self.model, self.units), None
             self.table, self._bound = [], self._bound.anew()
             if self.verbose:
                 print(f"StructuredPruning: {self._run.describe()}.")
