@@ -1,4 +1,5 @@
 import errno
+import importlib.util
 import json
 
 import keras
@@ -97,6 +98,7 @@ class TestServedHere:
         assert about["files"] == found and "onnx/model.onnx" in found
         assert "onnx            " in capsys.readouterr().out
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["binary", "multi_label", "regression"])
     def test_every_task_is_served_alike(
         self, small_model, tmp_path, photo, served_here, name
@@ -120,24 +122,6 @@ class TestServedHere:
                 "regression": {"values": (3, 2)},
             }[name]
         )
-
-    def test_the_mean_over_views_is_in_every_format(
-        self, small_model, tmp_path, labeled, served_here
-    ):
-        model = small_model()
-        export(
-            model,
-            tmp_path / "x",
-            formats=["tf_saved_model", "onnx"],
-            examples=labeled,
-            augment="flip",
-        )
-        images = next(iter(labeled))[0].numpy()
-        served = run_alone.load_onnx(tmp_path / "x" / "onnx", 1)(images)
-        views = images, images[:, :, ::-1]
-        live = [tf.nn.softmax(model(view, training=False)) for view in views]
-        expected = np.mean(live, axis=0)
-        np.testing.assert_allclose(served["probabilities"], expected, atol=1e-5)
 
     def test_one_out_of_bounds_is_left_out_and_the_others_kept(
         self, small_model, tmp_path, labeled, monkeypatch, served_here, capsys
@@ -244,7 +228,8 @@ def test_each_format_is_served_by_its_own_runtime(
     small_model, tmp_path, labeled, monkeypatch, name, quantization
 ):
     for module in catalog.list_modules(name, quantization):
-        pytest.importorskip(module, reason=f"{module} is not installed")
+        if not importlib.util.find_spec(module):  # importorskip would import it
+            pytest.skip(f"{module} is not installed")
     monkeypatch.setattr(proof, "RUNS", 5)
     export(
         small_model(),

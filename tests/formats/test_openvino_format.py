@@ -1,3 +1,6 @@
+import importlib.util
+import sys
+
 import numpy as np
 import pytest
 
@@ -5,7 +8,12 @@ from tftransfer.engines.openvino_engine import import_openvino
 from tftransfer.formats.openvino_format import write_openvino
 from tftransfer.formats.run_alone import load_openvino
 
-pytest.importorskip("openvino", reason="OpenVINO is not installed")
+# Not importorskip, which would import them with their telemetry.
+if not importlib.util.find_spec("openvino"):
+    pytest.skip("OpenVINO is not installed", allow_module_level=True)
+needs_nncf = pytest.mark.skipif(
+    not importlib.util.find_spec("nncf"), reason="NNCF is not installed"
+)
 
 
 def read(folder):
@@ -42,11 +50,12 @@ def test_float16_halves_the_weights_and_changes_little(colors, written):
     assert 0 < difference < 5e-3 * np.ptp(colors.live["logits"], axis=0).max()
 
 
+@needs_nncf
 @pytest.mark.slow  # what NNCF imports takes seconds
 def test_int8_computes_in_int8_and_decides_the_same(colors, written):
-    pytest.importorskip("nncf", reason="NNCF is not installed")
     folder = written(write_openvino, "int8")
     kinds = {op.get_type_name() for op in read(folder).get_ops()}
     assert "FakeQuantize" in kinds
     logits = load_openvino(folder, 1)(colors.images)["logits"]
     assert np.mean(logits.argmax(1) == colors.live["logits"].argmax(1)) >= 0.99
+    assert "openvino_telemetry" not in sys.modules

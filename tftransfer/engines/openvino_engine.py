@@ -14,6 +14,7 @@ from tftransfer.engines.interface import EngineError, cut_rows, fill_rows
 from tftransfer.engines.sizes import choose_size
 
 PRECISIONS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+_TELEMETRY = "openvino_telemetry"
 _PATIENCE = 10.0  # seconds after which a silent request is asked for its error
 _CAPABILITIES = {"float32": "FP32", "float16": "FP16", "bfloat16": "BF16"}
 
@@ -55,7 +56,7 @@ def import_openvino():
     Raises:
         ImportError: If it is not installed.
     """
-    with _hidden("openvino_telemetry"):
+    with without_telemetry("openvino"):
         try:
             import openvino
         except ImportError as error:
@@ -78,15 +79,23 @@ def list_precisions(core=None):
 
 
 @contextlib.contextmanager
-def _hidden(package):
-    if package in sys.modules or "openvino" in sys.modules:
-        yield  # somebody else's import came first, and is theirs to decide
+def without_telemetry(importer):
+    """Hide OpenVINO's telemetry while a package is imported for the first time.
+
+    Args:
+        importer: Name of the package. Where somebody else imported it before, what it
+            sends is theirs to decide.
+    """
+    if importer in sys.modules:
+        yield
         return
-    sys.modules[package] = None  # type: ignore[assignment]
+    before = {name: sys.modules[name] for name in [_TELEMETRY] if name in sys.modules}
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
     try:
         yield
     finally:
-        del sys.modules[package]
+        del sys.modules[_TELEMETRY]
+        sys.modules.update(before)
 
 
 def read_graph(core, frozen):

@@ -3,7 +3,11 @@
 from pathlib import Path
 
 from tftransfer.engines.onnx_engine import contain_logs
-from tftransfer.engines.openvino_engine import import_openvino, read_graph
+from tftransfer.engines.openvino_engine import (
+    import_openvino,
+    read_graph,
+    without_telemetry,
+)
 
 FILE = "model.xml"
 
@@ -44,7 +48,8 @@ def _rename(model, names):
 def _quantize(model, representative):
     # Whatever NNCF finds (PyTorch, TensorFlow) it imports, with warnings of theirs.
     with contain_logs():
-        import nncf
+        with without_telemetry("nncf"):
+            import nncf
 
         images = nncf.Dataset([image[None] for image in representative])
         return nncf.quantize(model, images, subset_size=len(representative))

@@ -35,11 +35,13 @@ def load_onnx(model, cores):
 
 def load_openvino(model, cores):
     """Return a callable from uint8 images to a dictionary of arrays."""
-    if "openvino" not in sys.modules:
-        # Without it the package keeps to itself what it counts.
+    hide = "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules
+    if hide:  # without it the package keeps to itself what it counts
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
+    if hide:
+        del sys.modules["openvino_telemetry"]
     # Processors that can would compute in bfloat16 else.
     options = {
         "INFERENCE_PRECISION_HINT": "f32",
