@@ -1,7 +1,5 @@
 """Exports that average over views: against a loop over the live model, in NumPy."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -105,11 +103,6 @@ def test_other_formats_average_too(small_model, tmp_path, name, photo):
     found = tft.load_exported(path, engine=name).predict(images).to_array()
     expected = tft.predict(model, images, augment=views)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_without_augment_the_metadata_says_so(exports):
-    about = json.loads((exports["classes"].path / "metadata.json").read_text())
-    assert about["augment"] is None
 
 
 @pytest.mark.parametrize(

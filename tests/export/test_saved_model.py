@@ -33,6 +33,7 @@ def test_metadata_tells_where_the_export_comes_from(exports):
     assert about["task"] == "classification"
     assert about["class_names"] == ["Katze", "dog", "鳥"]
     assert about["image_size"] == [32, 24]
+    assert about["augment"] is None
     assert about["channels"] == 3
     assert about["resizing"] == {
         "interpolation": "bilinear",
