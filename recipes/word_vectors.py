@@ -52,9 +52,8 @@ def main(
     epochs=5,
     dataset="imdb_reviews",
 ):
-    folder = tempfile.TemporaryDirectory()
     if smoke:
-        vectors, (train, valid, test) = make_up(Path(folder.name))
+        vectors, (train, valid, test) = make_up(Path(tempfile.mkdtemp()))
     else:
         splits = [f"train[:{examples}]", "train[90%:]", "test"]
         options = {"data_dir": data_dir, "seed": seed, "batch_size": 50}
