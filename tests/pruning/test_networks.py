@@ -76,7 +76,8 @@ def test_from_build_to_export(rng, tmp_path):
     tft.export_model(
         small, tmp_path / "export", class_names=["no", "yes"], verbose=False
     )
-    shares = tft.load_exported(tmp_path / "export").predict(images).probabilities
+    exported = tft.load_exported(tmp_path / "export").predict(images)
+    shares = [[row.probabilities[name] for name in ("no", "yes")] for row in exported]
     logits = np.exp(expected - expected.max(axis=1, keepdims=True))
     np.testing.assert_allclose(
         shares, logits / logits.sum(axis=1, keepdims=True), atol=1e-5

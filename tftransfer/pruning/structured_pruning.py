@@ -29,7 +29,8 @@ class StructuredPruning(keras.callbacks.Callback):
     Where accuracy has fallen further than allowed no units go until it is back. If it
     is not back after `patience` more epochs, pruning goes back to the last state that
     was good enough, with its weights, and training ends. When `fit` ends the model has
-    the weights of the best epoch with the fewest units. Give `fit` at least
+    the weights of the best epoch with the fewest units. What holds on the validation
+    data holds elsewhere only as far as these are many. Give `fit` at least
     `epochs + 1` epochs, some more to recover, and no callback that restores weights of
     its own, such as `EarlyStopping(restore_best_weights=True)`.
 
