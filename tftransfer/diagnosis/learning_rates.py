@@ -59,7 +59,7 @@ def _erasing_finding(evidence, sizes):
         "in one epoch.",
         evidence,
         "Pretraining is erased: the network trains from scratch, on few data.",
-        f"model.compile(keras.optimizers.Adam({_smaller(sizes)}), loss, metrics)",
+        f"model.optimizer.learning_rate = {_smaller(sizes)}",
     )
 
 
