@@ -146,7 +146,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "cli": {"_version", "checks", "store", "writing"},
 }
 LONGEST_FILE, LONGEST_BODY, MOST_ARGUMENTS = 300, 40, 12
-# `fine_tune` about as many as `fit`, in whose place it stands; loaders of images and texts.
+# `fine_tune` about as many as `fit`, in its place; loaders of images and texts.
 MAY_TAKE_MORE = {
     "build_transfer_model": 13,
     "fine_tune": 18,
