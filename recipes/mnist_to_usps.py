@@ -1,98 +1,195 @@
-"""Digits from one post office to another: MNIST to USPS, with and without labels.
+"""Digits from one collection to another, both ways, with and without its labels.
 
 Run:     python recipes/mnist_to_usps.py --data-dir DIR    DIR: prepared TFDS datasets
 Try it:  python recipes/mnist_to_usps.py --smoke           made-up images
-Result:  USPS test accuracy, seeds 0 to 4, from 10,000 MNIST images: source only
-         75.8 ± 1.9 %, CORAL 79.6 ± 3.2, MMD 82.9 ± 1.7; with 200 USPS labels from
-         scratch 87.1 ± 0.7, from MNIST 91.3 ± 0.6; 2.2 CPU minutes a seed; alignment
-         weights not tuned; 2 cores of AMD EPYC, TensorFlow 2.21.0, Keras 3.15.1,
-         2026-11-21
-Writes:  nothing; prints one row of accuracies on the USPS test set for each seed
+Result:  test accuracy in %, seed 0:
+                                                     MNIST to USPS   USPS to MNIST
+         source only                                         91.73           73.25
+         200 labels of the target, from scratch              94.97           95.04
+         200 labels of the target, from the source           96.06           91.92
+         no label, CORAL                                     95.42           91.17
+         no label, MMD                                       95.91           92.12
+         no label, MCC with CDAN                             96.61           97.09
+         no label, the same, then its own calls              97.01           96.66
+         30 minutes beside other work; 2 cores of AMD EPYC, TensorFlow 2.21.0,
+         Keras 3.15.1, 2026-11-22
+Writes:  nothing; prints the accuracies on the target's test set, both ways
 
 `mnist` is in TFDS; `usps` is not: prepare it as a TFDS dataset of that name.
+
+A LeNet learns the source, zoomed, shifted, slanted and turned at random. From there,
+without a label of the target: source and target together, aligned by CORAL, by MMD, or
+by minimum class confusion (`tft.MCC`) with a conditional domain discriminator
+(`tft.CDAN`); and after that once more, with the network's own most confident calls of
+the target as labels. All of it is plain `fit`. For comparison, few labels of the
+target.
+
+Every setting is the same both ways. Weights, steps and the order of things were chosen
+on other data, the 8x8 digits of scikit-learn to MNIST and back; the row that counts is
+the last one without labels, whatever the others reach.
 """
 
 import argparse
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import layers
 
 import tftransfer as tft
 
 SIZE, BATCH, CLASSES = (28, 28), 64, 10
+STEPS = {"source": 600, "aligned": 3000, "self-trained": 400, "labels": 600}
+CONFIDENT = 0.8  # share of each predicted class that counts as labeled
 
 
-def main(
-    smoke=False, seed=0, data_dir=None, num_source=10_000, num_target=200, epochs=4
-):
-    keras.utils.set_random_seed(seed)
-
-    # Data: labeled source; the target's training labels serve the rows that say so.
-    if smoke:
-        source, target, few, test = tft.load_synthetic(
-            CLASSES, num_splits=4, num_examples=128, image_size=SIZE, batch_size=BATCH
-        )
-        epochs = 1
-    else:
-        options = {"data_dir": data_dir, "image_size": SIZE, "seed": seed}
-        source = tft.load_tfds(
-            "mnist", f"train[:{num_source}]", batch_size=BATCH, **options
-        )
-        target = tft.load_tfds("usps", "train", batch_size=BATCH, **options)
-        few = tft.load_tfds("usps", f"train[:{num_target}]", batch_size=16, **options)
-        test = tft.load_tfds("usps", "test", batch_size=500, **options)
-    pairs = tft.pair_domains(source, target.map(lambda image, label: image))
-
-    # Without target labels: source only, CORAL, MMD, the same network and epochs.
+def main(smoke=False, seed=0, data_dir=None, most=10_000, num_labels=200):
+    steps = dict.fromkeys(STEPS, 2) if smoke else STEPS
     results = {}
-    for name, alignment in (
-        ("source only", None),
-        ("CORAL", tft.CORAL(weight=10.0)),
-        ("MMD", tft.MMD(weight=1.0)),
-    ):
-        model = build_model(seed, alignment)
-        data = source if alignment is None else pairs
-        model.fit(data, epochs=epochs, shuffle=False, verbose=0)
-        results[name] = accuracy(model, test)
-        if alignment is None:
-            pretrained = model
-
-    # With few target labels: from scratch, and from the source-only network.
-    scratch = build_model(seed)
-    scratch.fit(few, epochs=4 * epochs, shuffle=False, verbose=0)
-    results[f"{num_target} USPS labels, from scratch"] = accuracy(scratch, test)
-    stage = tft.Stage(4 * epochs, learning_rate=3e-4, trainable_depth="all")
-    tft.fine_tune(pretrained, few, stages=[stage], seed=seed, verbose=0)
-    results[f"{num_target} USPS labels, from MNIST"] = accuracy(pretrained, test)
+    for source, target in (("mnist", "usps"), ("usps", "mnist")):
+        labeled, others, test = (
+            load(name, split, data_dir, smoke)
+            for name, split in (
+                (source, "train"),
+                (target, "train"),
+                (target, "test"),
+            )
+        )
+        labeled, others = (
+            tuple(part[:most] for part in rows) for rows in (labeled, others)
+        )
+        few = tuple(part[:num_labels] for part in others)
+        # The door at which all other labels of the target are dropped.
+        unlabeled = tft.UnlabeledDomain(others).data
+        found = transfer(labeled, unlabeled, few, test, steps, seed)
+        for row, accuracy in found.items():
+            results[f"{source} to {target}, {row}"] = accuracy
     return results
 
 
-def build_model(seed, alignment=None):
-    """LeNet with raw pixels in, as a backbone of our own."""
+def transfer(source, target, few, test, steps, seed):
+    """Return accuracies on `test` of a network for each row of the table."""
+    accuracies = {}
+    labeled = batches(source, seed)
+
     keras.utils.set_random_seed(seed)
-    backbone = keras.Sequential(
-        [
-            keras.Input((*SIZE, 3)),
-            layers.Rescaling(1 / 255),
-            layers.Conv2D(20, 5, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(50, 5, activation="relu"),
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dense(500, activation="relu"),
-        ]
-    )
+    model = build_lenet(seed)
+    train(model, labeled, 1e-3, steps["source"])
+    accuracies["source only"] = accuracy(model, test)
+    learned = model.get_weights()
+
+    # With few labels of the target.
+    for row, weights in (("from scratch", None), ("from the source", learned)):
+        with_labels = build_lenet(seed)
+        if weights is not None:
+            with_labels.set_weights(weights)
+        train(with_labels, batches(few, seed), 1e-3, steps["labels"])
+        accuracies[f"{len(few[0])} labels, {row}"] = accuracy(with_labels, test)
+
+    # Without: both domains at once.
+    pairs = tft.pair_domains(labeled, batches(target, seed))
+    ramp = steps["aligned"] // 2
+    for row, alignment in (
+        ("CORAL", [tft.CORAL(10.0)]),
+        ("MMD", [tft.MMD(1.0)]),
+        ("MCC with CDAN", [tft.MCC(1.0), tft.CDAN(1.0, steps=ramp)]),
+    ):
+        model.set_weights(learned)
+        train(tft.AlignedModel(model, alignment), pairs, 1e-3, steps["aligned"])
+        accuracies[row] = accuracy(model, test)
+
+    # The last of them, once more with its own calls.
+    called = batches(most_confident(model, target), seed)
+    both = tf.data.Dataset.zip(labeled.repeat(), called.repeat()).map(join)
+    train(model, both, 5e-4, steps["self-trained"])
+    accuracies["MCC with CDAN, then its own calls"] = accuracy(model, test)
+    return accuracies
+
+
+def load(name, split, data_dir, smoke):
+    """Return images, uint8 `(n, 28, 28, 3)`, and labels."""
+    if smoke:
+        data, _ = tft.load_synthetic(CLASSES, num_examples=128, image_size=SIZE)
+    else:
+        data = tft.load_tfds(
+            name, split, data_dir=data_dir, image_size=SIZE, batch_size=500
+        )
+    parts = zip(*data.unshuffled.as_numpy_iterator(), strict=True)
+    images, labels = map(np.concatenate, parts)
+    return images.round().astype("uint8"), labels
+
+
+def batches(data, seed):
+    """Return a dataset of `(x, y)`, or of `x`, in another order in each epoch."""
+    rows = tf.data.Dataset.from_tensor_slices(data).shuffle(20_000, seed=seed)
+    return rows.batch(BATCH, drop_remainder=True).prefetch(4)
+
+
+def join(labeled, called):
+    return tuple(tf.concat(parts, 0) for parts in zip(labeled, called, strict=True))
+
+
+def build_lenet(seed):
+    lenet = [
+        keras.Input((*SIZE, 3)),
+        # In `fit` alone, on both domains.
+        layers.RandomZoom(0.2, 0.2, fill_mode="constant"),
+        layers.RandomShear(0.2, 0.2, fill_mode="constant"),
+        layers.RandomRotation(0.04, fill_mode="constant"),
+        layers.RandomTranslation(0.07, 0.07, fill_mode="constant"),
+        layers.Rescaling(1 / 255),
+        layers.Conv2D(20, 5),
+        layers.BatchNormalization(),
+        layers.MaxPooling2D(),
+        layers.ReLU(),
+        layers.Conv2D(50, 5),
+        layers.BatchNormalization(),
+        layers.MaxPooling2D(),
+        layers.ReLU(),
+        layers.Flatten(),
+        layers.Dropout(0.5),
+        layers.Dense(256),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+    ]
     return tft.build_transfer_model(
-        backbone,
+        keras.Sequential(lenet),
         num_classes=CLASSES,
         trainable_depth="all",
-        alignment=alignment,
+        batch_norm="train",
         seed=seed,
     )
 
 
+def train(model, data, rate, steps):
+    """Fit for some steps, the learning rate falling to 0 along a half cosine."""
+    falling = keras.optimizers.schedules.CosineDecay(rate, steps)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(falling), loss)
+    model.fit(data.repeat(), steps_per_epoch=steps, shuffle=False, verbose=0)
+
+
+def most_confident(model, images):
+    """Return images of each predicted class that the model is surest of, and calls."""
+    logits = model.predict(images, batch_size=500, verbose=0)
+    probabilities = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+    calls, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    kept = []
+    for label in range(CLASSES):
+        rows = np.flatnonzero(calls == label)
+        count = int(np.ceil(CONFIDENT * len(rows)))
+        kept.append(rows[np.argsort(-sure[rows])[:count]])
+    kept = np.concatenate(kept)
+    return images[kept], calls[kept]
+
+
 def accuracy(model, test):
-    return round(100 * tft.evaluate(model, test).metrics["accuracy"], 2)
+    evaluation = tft.evaluate(model, batches_in_order(test))
+    return round(100 * evaluation.metrics["accuracy"], 2)
+
+
+def batches_in_order(data):
+    return tf.data.Dataset.from_tensor_slices(data).batch(500)
 
 
 if __name__ == "__main__":
@@ -102,6 +199,5 @@ if __name__ == "__main__":
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir")
-    parser.add_argument("--epochs", type=int, default=4)
     for row, value in main(**vars(parser.parse_args())).items():
         print(f"{value:6.2f} %  {row}")
