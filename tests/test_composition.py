@@ -25,7 +25,7 @@ MADE = {
 PRODUCT = [
     pytest.param(
         *(strategy, alignment, HEADS[number % 2], adapters, TASKS[number % 3]),
-        marks=[] if number % 5 == 0 else pytest.mark.slow,
+        marks=[] if number % 11 == 0 else pytest.mark.slow,
     )
     for number, (strategy, alignment, adapters) in enumerate(
         itertools.product(STRATEGIES, ALIGNMENTS, (False, True))

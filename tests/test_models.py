@@ -65,6 +65,7 @@ def test_raw_pixels_of_any_size_and_dtype_give_the_same_logits(backbone, images)
     assert model.predict(images[:2, :17, :23], verbose=0).shape == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handle", ["pip:efficientnet_lite0", "keras:MobileNetV2"])
 def test_a_plain_call_is_inference(handle, images):
     model = build_transfer_model(
@@ -189,6 +190,7 @@ def test_one_seed_gives_one_model_bit_for_bit_in_two_processes(handle, tmp_path)
         np.testing.assert_array_equal(one[name], two[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 4, 12])
 def test_other_channel_counts(channels, rng):
     model = build_transfer_model(
@@ -213,6 +215,7 @@ def test_conv_transpose_head_stands_on_the_feature_map(backbone, images):
     assert model.predict(images, verbose=0).shape == (8, 3)
 
 
+@pytest.mark.slow
 def test_mixed_precision_keeps_logits_and_preprocessing_in_float32(images):
     model = build_transfer_model(
         "pip:efficientnet_lite0", **SMALL, dtype="mixed_bfloat16"
@@ -383,6 +386,7 @@ def test_another_depth_moves_the_place_of_the_alignment(backbone, pairs, images)
         np.testing.assert_allclose(history["alignment_loss"][0], expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_float16_scales_the_loss_with_and_without_alignment(
     backbone, pairs, images, labels
 ):

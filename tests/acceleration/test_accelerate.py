@@ -21,6 +21,7 @@ def twins(build):
     return make
 
 
+@pytest.mark.slow
 def test_evaluate_and_predict_give_the_same(twins, images, train, store):
     plain, fast = twins()
     for data in (images[0], train, train.map(lambda x, y: x)):
@@ -142,6 +143,7 @@ def test_views_are_for_training_only(build, images):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_vectors_with_a_validation_split_and_traces_of_before(rng):
     features, labels = rng.normal(size=(640, 6)), np.arange(640) % 2
     keras.utils.set_random_seed(0)

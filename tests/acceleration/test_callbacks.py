@@ -28,6 +28,7 @@ def fit(build, train, images):
     return run
 
 
+@pytest.mark.slow
 def test_checkpoints_hold_the_whole_model(fit, images, tmp_path):
     path = str(tmp_path / "{epoch}.keras")
     model, _ = fit([keras.callbacks.ModelCheckpoint(path)])
@@ -78,6 +79,7 @@ def test_tensorboard_writes_both_curves(fit, tmp_path):
         assert tags.count("epoch_loss") == 4
 
 
+@pytest.mark.slow
 def test_backup_and_restore_goes_on_where_it_stopped(fit, build, tmp_path):
     class Stumble(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):

@@ -33,6 +33,7 @@ def train(build, images, accelerated, *, hidden=0, dropout=0.0, **settings):
     return build.weights(model), history.history, model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -81,6 +82,7 @@ def test_a_head_alone_runs_on_arrays_in_chunks(traced, rng):
     assert history.history["val_accuracy"][-1] > 0.9
 
 
+@pytest.mark.slow
 def test_hooks_of_batches_are_heard(build, images):
     """Also those that a `LambdaCallback` has on the instance."""
     trained, tested = [], []

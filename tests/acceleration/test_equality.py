@@ -141,6 +141,7 @@ def aligned(alignment):
     return tft.AlignedModel(plain, alignment)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [0, slow(1)])
 def test_paired_domains_are_both_stored(both, build, images, depth, capsys):
     pixels = (images[0] / 255.0).astype("float32")

@@ -181,6 +181,7 @@ def test_a_layer_that_only_looks_frozen_is_found_out(told, build, train):
         assert line.startswith("Fast path not taken: ") and line.endswith(ending)
 
 
+@pytest.mark.slow
 def test_cache_true_insists(told, build, train, images):
     def generate():
         yield from (tuple(map(np.array, batch)) for batch in train)

@@ -54,6 +54,7 @@ def train_both(depth, tmp_path, capsys):
     return models, capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_training_is_the_same_with_stored_activations(depth, tmp_path, capsys):
     (stored, plain), out = train_both(depth, tmp_path, capsys)
@@ -70,6 +71,7 @@ def test_what_is_printed_tells_tokens_and_padding(tmp_path, capsys):
     assert "tokens a second" in out and "% of the places padding" in out
 
 
+@pytest.mark.slow
 def test_rows_are_found_again_and_another_text_is_another_key(tmp_path, capsys):
     model = build_model()
     first = tft.extract_features(model, TEXTS, directory=tmp_path, verbose=0)

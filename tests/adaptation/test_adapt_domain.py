@@ -132,6 +132,7 @@ def few_steps(monkeypatch):
     monkeypatch.setattr(end_to_end, "LEAST_STEPS", 8)
 
 
+@pytest.mark.slow
 def test_a_budget_adds_networks_that_labels_can_choose(domains, few_steps, tmp_path):
     source, target, labels = domains
     moved = (target + [3.0, 0.0, 0.0, 0.0]).astype("float32")

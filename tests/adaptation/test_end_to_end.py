@@ -59,6 +59,7 @@ def run(trials, problem, control):
     return [method(problem, control) for method in trials.methods]
 
 
+@pytest.mark.slow
 def test_with_time_enough_each_is_trained_and_kept(domains):
     backbone = build_body()
     before = [weight.copy() for weight in backbone.model.get_weights()]
@@ -164,6 +165,7 @@ def test_what_diverged_is_left_out(domains, monkeypatch):
     assert trials.notes == ["E.mcc diverged: left out"] and not trials.models
 
 
+@pytest.mark.slow
 def test_classes_that_the_source_lacks_are_never_called(domains):
     source, labels, rows = domains
     labels = np.array([0, 2, 5])[labels]

@@ -53,6 +53,7 @@ def test_an_aligned_model_takes_a_list_as_well():
     assert [part.weight for part in aligned.alignment.alignments] == [0.5, 1.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

@@ -104,6 +104,7 @@ def downloads(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_unless(QUICK, ONE_PER_FAMILY))
 def test_features_equal_keras_with_its_own_preprocessing(name, pixels):
     network = keras_network(name, 80)
@@ -135,6 +136,7 @@ def test_the_graph_is_flat_and_every_layer_is_called_once(name):
     assert keras.Model(model.input, cut)(np.zeros((1, 9, 9, 3))).shape[0] == 1
 
 
+@pytest.mark.slow
 def test_batch_statistics_move_in_training_only(pixels):
     # Keras calls Resizing in training mode and passes that on to the layers after it.
     model = build_application("MobileNetV3Small", weights=None, image_size=32)
@@ -187,6 +189,7 @@ def test_options_reach_the_constructor():
     assert plain.count_params() < describe_application("MobileNetV3Small").parameters
 
 
+@pytest.mark.slow
 def test_the_same_seed_builds_the_same_network(pixels):
     outputs = []
     for _ in range(2):
@@ -196,6 +199,7 @@ def test_the_same_seed_builds_the_same_network(pixels):
     np.testing.assert_array_equal(*outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "suffix"),
     [
@@ -247,6 +251,7 @@ def test_efficientnet_is_the_same_from_a_file_from_the_cache_and_from_a_download
     assert len(downloads.timeouts) == 2  # the cache was enough
 
 
+@pytest.mark.slow
 def test_efficientnet_with_other_statistics_keeps_them(pixels, tmp_path):
     network = keras_network.__wrapped__("EfficientNetB0", 80)  # changed here
     network.layers[2].adapt(pixels / 255)
@@ -256,6 +261,7 @@ def test_efficientnet_with_other_statistics_keeps_them(pixels, tmp_path):
     assert_same(model(pixels), network(pixels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [pytest.param(64, marks=pytest.mark.slow), 160])
 def test_imagenet_weights_come_from_the_cache(size, pixels, keras_home, downloads):
     network = keras_network("MobileNetV2", size)
@@ -343,6 +349,7 @@ def test_unknown_names_and_options_are_refused_before_building():
         build_application("VGG16", weights=None, interpolation="linear")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", slow_unless(["EfficientNetB0", "VGG16"], ONE_PER_FAMILY)
 )
@@ -355,6 +362,7 @@ def test_repeated_colors_give_the_features_of_the_color_image(name, pixels, tmp_
     assert_same(model(np.tile(pixels, 2)), wanted, 2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "tolerance"),
     [
@@ -413,6 +421,7 @@ def test_every_family_takes_its_weights_for_other_channels(
     keras.utils.clear_session()
 
 
+@pytest.mark.slow
 @pytest.mark.needs_shared_data
 def test_pretrained_mobilenet_equals_keras_on_real_photographs(shared_data):
     datasets = pytest.importorskip("sklearn.datasets")

@@ -130,6 +130,7 @@ def test_the_size_of_pretraining_given_by_number_is_no_other_size():
     assert backbone.adjusted((224, 224), 3) is backbone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("handle", "options"),
     [

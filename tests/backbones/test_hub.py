@@ -116,6 +116,7 @@ def tone():
     return (0.5 * np.sin(2 * np.pi * 440 * time)).astype("float32")[None, :, None]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_shared_data
 def test_a_440_hz_tone_is_the_note_a4(basic_pitch, tone):
     model = load_hub_model(basic_pitch, output_key="note")
@@ -129,6 +130,7 @@ def test_a_440_hz_tone_is_the_note_a4(basic_pitch, tone):
         load_hub_model(basic_pitch)
 
 
+@pytest.mark.slow
 @pytest.mark.needs_shared_data
 @pytest.mark.parametrize(
     "trainable", [pytest.param(False, marks=pytest.mark.slow), True]

@@ -60,6 +60,7 @@ def train_side_by_side(network, layer, build_hub_classifier, batch, steps=12):
     return max(worst, abs(ends[0] - ends[1]))
 
 
+@pytest.mark.slow
 def test_fine_tuning_equals_the_original_keras_model_step_by_step(
     small_module, small_network, build_hub_classifier, image_batch
 ):
@@ -76,6 +77,7 @@ def test_fine_tuning_equals_the_original_keras_model_step_by_step(
     assert changed_names(before, layer) == set(before)  # random state included
 
 
+@pytest.mark.slow
 def test_the_comparison_notices_a_missing_training_flag(
     small_module, small_network, build_hub_classifier, image_batch
 ):

@@ -38,6 +38,7 @@ def save_embeddings(folder, words, vectors):
 TEXTS = np.array(["Good film", "", "bad bad", "zzz"], object)
 
 
+@pytest.mark.slow
 def test_a_module_of_texts_is_loaded_trained_and_exported(tmp_path):
     vectors = np.eye(3, dtype="float32")
     folder = save_embeddings(tmp_path / "module", ["good", "bad", "film"], vectors)

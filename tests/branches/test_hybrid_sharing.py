@@ -52,6 +52,7 @@ def test_the_loss_is_the_weighted_mean_of_both_domains(model, data, pairs):
     np.testing.assert_allclose(found, (one + other) / 2, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_fixed_layers_stay_shared_ones_learn_and_private_ones_part(model, pairs, data):
     shared = HybridSharing(model, private_depth=1)
     before = {x.name: x.get_weights() for x in model.layers if x.weights}

@@ -15,6 +15,7 @@ def test_nothing_changes_before_it_has_learned(model, data):
     )
 
 
+@pytest.mark.slow
 def test_the_backbone_keeps_its_blocks_and_stays_frozen(model, data):
     wider = add_side_network(model, widths=(2, 3))
     assert [block.name for block in model_blocks(wider)] == [
@@ -27,7 +28,7 @@ def test_the_backbone_keeps_its_blocks_and_stays_frozen(model, data):
     fine_tune(
         *(wider, data),
         strategy="feature_extractor_network",
-        epochs=20,
+        epochs=4,
         seed=0,
         verbose=0,
     )

@@ -64,6 +64,7 @@ def features(tmp_path_factory):
     return folder / "source.npz", folder / "target.npz", names[labels[target]]
 
 
+@pytest.mark.slow
 def test_adapt_ask_fill_and_decide(features, tmp_path, capsys):
     source, target, truth = features
     output = tmp_path / "out"

@@ -117,6 +117,7 @@ def test_values_are_measured_as_values(save_run, write_table, capsys):
     assert found["metrics"]["mean_absolute_error"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_without_a_resizing_layer_the_input_tells_the_size(tmp_path, colors, capsys):
     model = keras.Sequential(
         [

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import sys
 from tftransfer.cli.quiet import start_tensorflow
@@ -18,6 +20,7 @@ def run(before=""):
     )
 
 
+@pytest.mark.slow
 def test_the_start_is_silent_and_what_comes_after_is_not():
     assert run().stderr == "after\n"
 

@@ -63,6 +63,7 @@ def test_cells_are_gray_pixels_in_three_channels_with_their_label(table):
         assert label == (probability[path] > 0.5)
 
 
+@pytest.mark.slow
 def test_training_is_reshuffled_reproducibly():
     epochs = []
     for _ in range(2):
@@ -99,6 +100,7 @@ def test_a_validation_part_comes_between():
     assert [len(p.file_paths) for p in (train, validation, test)] == [1476, 492, 656]
 
 
+@pytest.mark.slow
 def test_fingerprints_tell_the_cells_and_their_labels():
     def names(**options):
         return [part.fingerprint for part in load_elpv(image_size=8, **options)]

@@ -149,6 +149,7 @@ def test_one_changed_pixel_file_changes_the_name_and_a_copy_does_not(
     assert after != before
 
 
+@pytest.mark.slow
 def test_another_call_of_a_folder_has_other_names(root):
     seen = set(names(root))
     for options in (

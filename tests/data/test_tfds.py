@@ -112,6 +112,7 @@ def test_resizing_is_that_of_models(tiny):
     np.testing.assert_array_equal(gather(dataset)[0], wanted)
 
 
+@pytest.mark.slow
 def test_the_first_split_trains_unless_it_is_called_test(tiny):
     def orders(splits, **options):
         data = load_tfds("pets", splits, data_dir=tiny, batch_size=4, **options)
@@ -154,6 +155,7 @@ def test_large_splits_have_a_first_order_too(tiny, monkeypatch):
     np.testing.assert_array_equal(gather(cached.unshuffled)[0], COLOR[:20])
 
 
+@pytest.mark.slow
 def test_fingerprints_tell_data_set_split_and_preparation(tiny):
     def name(split="train", source="pets", **options):
         return load_tfds(source, split, data_dir=tiny, **options).fingerprint

@@ -50,6 +50,7 @@ def test_rare_shapes_are_left_to_tensorflow(lengths):
     assert engine.converted == [(1, 3)]
 
 
+@pytest.mark.slow
 def test_shapes_that_cost_enough_are_converted(lengths, monkeypatch):
     monkeypatch.setattr(converted, "PATIENCE", 0.0)
     engine = Recording(Graphs(sum_rows, lengths[0]))

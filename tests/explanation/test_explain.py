@@ -185,6 +185,7 @@ def test_batches_do_not_matter(make_model, flat, images):
     np.testing.assert_allclose(single.heat_maps, whole.heat_maps, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_our_models_are_explained_aligned_ones_too(rng):
     backbone = tft.load_backbone(
         "keras:MobileNetV2", alpha=0.35, weights=None, image_size=64

@@ -7,6 +7,7 @@ from tftransfer.explanation.explainer import build_explainer
 from tftransfer.freezing.feature_cut import feature_cut
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["cam", "grad_cam"])
 def test_it_runs_in_a_graph(make_model, average, images, method):
     explainer = build_explainer(

@@ -29,6 +29,7 @@ def files(tmp_path, photo):
     return paths, pixels
 
 
+@pytest.mark.slow
 def test_a_fresh_process_averages_as_the_live_model(small_model, tmp_path, files):
     paths, pixels = files
     model = small_model("classes", **SQUARE)

@@ -123,6 +123,7 @@ class TestServedHere:
             }[name]
         )
 
+    @pytest.mark.slow
     def test_one_out_of_bounds_is_left_out_and_the_others_kept(
         self, small_model, tmp_path, labeled, monkeypatch, served_here, capsys
     ):
@@ -197,6 +198,7 @@ class TestServedHere:
         assert listing(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_fresh_process")
 def test_a_text_model_is_timed_by_tensorflow_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(proof, "RUNS", 5)

@@ -41,6 +41,7 @@ def read(model, dtype="float32"):
     return tft.extract_features(model, data, "logits", dtype=dtype, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("others", "names"), [(["tfidf"], 1), (["small"], 2), (["small", "tfidf"], 2)]
 )

@@ -29,7 +29,10 @@ def test_blocks_of_a_residual_network(tiny):
         ("DenseNet121", 62, "conv1", "conv5_block16"),
         ("ConvNeXtTiny", 22, "convnext_tiny_stem", "convnext_tiny_stage_3_block_2"),
         ("ResNet50V2", 17, "conv1", "conv5_block3"),
-        ("NASNetMobile", 2, "stem_conv1", "normal_concat_12"),
+        pytest.param(
+            *("NASNetMobile", 2, "stem_conv1", "normal_concat_12"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_blocks_of_keras_applications(name, count, first, last):

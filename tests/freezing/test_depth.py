@@ -83,8 +83,12 @@ def test_depth_moves_in_both_directions_with_the_same_result(tiny):
         assert states.setdefault(depth, state()) == state()
 
 
-@pytest.mark.parametrize("kind", ["tiny", "nested"])
-@pytest.mark.parametrize("depth", [0, 1, 2, "all"])
+@pytest.mark.parametrize(
+    "kind", ["tiny", pytest.param("nested", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(
+    "depth", [pytest.param(0, marks=pytest.mark.slow), 1, 2, "all"]
+)
 def test_frozen_weights_stay_equal_to_the_bit_and_free_ones_move(
     kind, depth, request, batch, compile_model, moved
 ):
@@ -150,6 +154,7 @@ def test_batch_norm_of_the_head_always_trains(batch, compile_model, moved):
     assert "head_bn/moving_mean" in moved(model, *batch)
 
 
+@pytest.mark.slow
 def test_real_backbones_keep_frozen_statistics(batch, compile_model, moved):
     backbone = keras.applications.MobileNetV2(
         weights=None, alpha=0.35, include_top=False, pooling="avg"
@@ -207,6 +212,7 @@ def test_a_real_backbone_called_like_a_layer_as_in_the_guide_of_keras(
         assert depth == 0 or any("Conv_1/kernel" in path for path in moving)
 
 
+@pytest.mark.slow
 def test_nasnet_opens_from_a_layer_inside_its_one_large_block():
     model = keras.applications.NASNetMobile(weights=None, classes=7)
     set_trainable_depth(model, "normal_conv_1_12")
@@ -347,6 +353,7 @@ class Wrapper(keras.Model):
         return self.model(inputs, training=training)
 
 
+@pytest.mark.slow
 def test_a_wrapper_trains_what_its_inner_model_shows(tiny, batch, compile_model):
     wrapper = compile_model(Wrapper(compile_model(tiny)))
     wrapper.fit(*batch, verbose=0)

@@ -57,6 +57,7 @@ def test_an_empty_head_has_no_share():
     assert not description.notes
 
 
+@pytest.mark.slow
 def test_a_network_that_no_cut_divides_says_so():
     model = keras.applications.NASNetMobile(weights=None, classes=7)
     (note,) = describe_trainable(model).notes

@@ -35,7 +35,14 @@ def test_cuts_of_a_residual_network_lie_between_its_blocks(tiny):
     assert single_tensor_cuts(tiny, with_output=True)[-1].name == "logits"
 
 
-@pytest.mark.parametrize("name", ["DenseNet121", "EfficientNetB0", "NASNetMobile"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DenseNet121",
+        "EfficientNetB0",
+        pytest.param("NASNetMobile", marks=pytest.mark.slow),
+    ],
+)
 def test_cuts_are_the_tensors_all_paths_pass(name):
     model = getattr(keras.applications, name)(weights=None, classes=7)
     cuts = [cut.name for cut in single_tensor_cuts(model)]

@@ -61,6 +61,7 @@ def test_all_that_was_given_to_compile_is_kept():
     assert model.evaluate(x, y, verbose=0, return_dict=True) == expected
 
 
+@pytest.mark.slow
 def test_training_after_recompiling_equals_training_after_compile(tiny, batch):
     tiny.get_layer("head_dropout").rate = 0.0
     weights = tiny.get_weights()

@@ -85,6 +85,7 @@ def test_the_head_learns_first_and_then_all_adapters(build_cnn, images, labels):
     assert np.any(model.get_layer("stem_conv").adapter_b)
 
 
+@pytest.mark.slow
 def test_an_aligned_model_learns_by_adapters(images, labels, tmp_path):
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(16, 3, name="block1_conv")(inputs)

@@ -30,6 +30,7 @@ def sizes(pruning):
     return [tuple(row["units"].values()) for row in pruning.table]
 
 
+@pytest.mark.slow
 def test_a_layer_gets_small_and_accuracy_stays(build_mlp, rng, capsys):
     x = rng.normal(size=(1200, 6)).astype("float32")
     y = (x @ rng.normal(size=(6, 3))).argmax(axis=1)
@@ -117,6 +118,7 @@ def test_averages_of_weights_leave_units_off(build_mlp, arrays):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "batch_norm", ["inference", pytest.param("train", marks=pytest.mark.slow)]
 )

@@ -90,6 +90,7 @@ def test_the_optimizer_keeps_what_it_gathered(build_uneven, dataset):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularized", [False, True])
 def test_fine_tune_goes_on_above_the_frozen_bottom(
     build_uneven, dataset, regularized, capsys

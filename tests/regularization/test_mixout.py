@@ -17,6 +17,7 @@ def test_every_number_is_its_start_or_rescaled(rng):
     assert abs(is_start.mean() - 0.3) < 0.02  # five standard deviations
 
 
+@pytest.mark.slow
 def test_the_mean_over_many_draws_is_the_weight():
     variable = keras.Variable(np.full((1, 2), [[3.0, -1.0]]))
     layer = tft.Mixout(0.5, seed=1)

@@ -29,6 +29,7 @@ def build(seed):
     return model
 
 
+@pytest.mark.slow
 def test_each_strategy_is_trained_and_measured_alike(task):
     train, held_out = task
     names = ["head_only", "full"]

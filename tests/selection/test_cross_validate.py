@@ -72,6 +72,7 @@ def test_folds_are_stratified_as_in_scikit_learn_and_figures_are_their_means(
     assert str(result).startswith("classification, 30 rows, 5 folds, seed 0\n")
 
 
+@pytest.mark.slow
 def test_a_dataset_gives_what_its_arrays_give(rows, build):
     options = dict(epochs=2, folds=2, verbose=0)
     data = tf.data.Dataset.from_tensor_slices(rows).batch(32)

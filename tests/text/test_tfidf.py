@@ -147,6 +147,7 @@ def test_lone_surrogates_are_question_marks():
     assert layer.vocabulary == ["film", "good", "good film"]
 
 
+@pytest.mark.slow
 def test_a_model_learns_on_it_and_survives_a_file(model, tmp_path):
     texts, labels = tf.constant(CORPUS[:4]), np.array([1, 0, 1, 0])
     model.fit(texts, labels, epochs=30, verbose=0)

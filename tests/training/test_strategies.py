@@ -88,6 +88,7 @@ def test_discriminative_is_layerwise_rates_by_hand(build, arrays, equal_weights)
     assert float(named.optimizer.learning_rate) == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 def test_one_domain_after_the_other_is_two_trainings_by_hand(
     build, arrays, equal_weights, rng
 ):
