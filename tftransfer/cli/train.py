@@ -2,6 +2,7 @@
 
 import tftransfer as tft
 from tftransfer.cli.datasets import add_data_arguments, load_datasets
+from tftransfer.cli.interrupts import interrupts_kept
 from tftransfer.cli.networks import add_backbone_arguments, load_backbone
 from tftransfer.cli.results import write_results
 
@@ -89,13 +90,15 @@ def run(arguments):
         dropout=arguments.dropout,
         seed=arguments.seed,
     )
-    history = tft.fine_tune(
-        model,
-        train,
-        validation_data=validation,
-        **stages,
-        seed=arguments.seed,
-    )
+    with interrupts_kept() as callbacks:
+        history = tft.fine_tune(
+            model,
+            train,
+            validation_data=validation,
+            **stages,
+            callbacks=callbacks,
+            seed=arguments.seed,
+        )
     evaluation = tft.evaluate(model, test, class_names=train.class_names)
     name = getattr(test, "split_name", "held-out")
     chosen = ", which chose the best epoch too" if test is validation else ""
