@@ -145,10 +145,7 @@ def _copy_top(model, depth):
             copies[id(layer)] = layer, type(layer).from_config(config)
         return copies[id(layer)][1]
 
-    def call(layer, *args, **kwargs):
-        return layer(*args, **kwargs)
-
-    copied = rewire(model, call, replace)
+    copied = rewire(model, replace=replace)
     copied = keras.Model(copied.input, copied.output, name=f"{model.name}_source")
     for original, copy in copies.values():
         copy.set_weights(original.get_weights())

@@ -2,9 +2,9 @@
 
 import keras
 
-from tftransfer.branches.rewiring import FEATURES, check_flat, rewire
+from tftransfer.branches.rewiring import check_flat, rewire
 from tftransfer.checks import check_whole_number
-from tftransfer.freezing.blocks import model_blocks
+from tftransfer.freezing.blocks import FEATURES, model_blocks
 from tftransfer.freezing.depth import set_trainable_depth
 
 
@@ -116,7 +116,7 @@ def add_residual_adapters(model, width=16):
             "`model` must have no residual adapters yet. Received: "
             f"{model.name!r} with some. Train it as it is."
         )
-    adapters = {id(x): _adapter_name(x) for x in _last_layers(model)}
+    adapters = {id(x): f"{x.name}_adapter" for x in _last_layers(model)}
     made: dict = {}
 
     def call(layer, *args, **kwargs):
@@ -155,7 +155,3 @@ def _gives_map(layer):
         and len(output.shape) > 1
         and output.shape[-1] is not None
     )
-
-
-def _adapter_name(layer):
-    return f"{layer.name}_adapter"

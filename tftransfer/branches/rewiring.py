@@ -2,20 +2,19 @@
 
 import keras
 
+from tftransfer.freezing.blocks import FEATURES
 from tftransfer.freezing.graph import has_graph
 from tftransfer.freezing.recompiling import recompile
 
-FEATURES = "features"
 
-
-def rewire(model, call, replace=None):
+def rewire(model, call=None, replace=None):
     """Return a functional model of the same layers in which calls are changed.
 
     Args:
         model: Functional `keras.Model` without nested models. Its layers are shared,
             not copied, and keep their flags.
         call: Function `(layer, *args, **kwargs)` that returns what the layer shall
-            give there.
+            give there, or `None`: what it gives.
         replace: Function from a layer to the one that takes its place, or `None`.
 
     Returns:

@@ -2,8 +2,9 @@
 
 import keras
 
-from tftransfer.branches.rewiring import FEATURES, check_flat, rewire
+from tftransfer.branches.rewiring import check_flat, rewire
 from tftransfer.checks import check_whole_number
+from tftransfer.freezing.blocks import FEATURES
 from tftransfer.freezing.depth import set_trainable_depth
 
 SUM = "features_and_side"

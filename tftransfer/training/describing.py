@@ -1,10 +1,14 @@
 """A strategy written out: the lines of code it stands for."""
 
 from tftransfer.training.stages import Stage
-from tftransfer.training.strategies import STRATEGIES, plan_strategy, read_strategy
+from tftransfer.training.strategies import (
+    MIXING,
+    STRATEGIES,
+    plan_strategy,
+    read_strategy,
+)
 
 _SHOWN = ("learning_rate", "trainable_depth", "batch_norm")
-_MIXING = {"joined": "join_domains", "paired": "pair_labeled_domains"}
 
 
 def describe_strategy(strategy, model, epochs=5):
@@ -70,9 +74,9 @@ def _preparation(plan):
         yield 'model.compile(optimizer, model.loss, metrics=["accuracy"])'
     if plan.private_depth is not None:
         yield f"shared = tft.HybridSharing(model, private_depth={plan.private_depth!r})"
-    if plan.domains[0] in _MIXING and not plan.virtual_rows:
+    if plan.domains[0] in MIXING and not plan.virtual_rows:
         share = f"source_weight={plan.strategy.source_weight}"
-        yield f"train = tft.{_MIXING[plan.domains[0]]}(source, train, {share})"
+        yield f"train = tft.{MIXING[plan.domains[0]].__name__}(source, train, {share})"
 
 
 def _virtual_rows(plan):

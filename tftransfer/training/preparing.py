@@ -6,7 +6,7 @@ import dataclasses
 import keras
 
 from tftransfer.branches.hybrid_sharing import HybridSharing
-from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
+from tftransfer.data.labeled_domains import pair_labeled_domains
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.flags import has_adapters
 from tftransfer.freezing.graph import graph_of
@@ -19,6 +19,7 @@ from tftransfer.freezing.recompiling import (
 from tftransfer.rates.layerwise_rates import LayerwiseRates
 from tftransfer.training.batches import read_data
 from tftransfer.training.data_checks import check_data
+from tftransfer.training.strategies import MIXING
 
 
 @contextlib.contextmanager
@@ -70,8 +71,7 @@ def take_domains(model, plan, data):
     check_data(model, source, several_classes=True)
     if plan.virtual_rows:
         return data, plan.stages
-    mixing: dict = {"joined": join_domains, "paired": pair_labeled_domains}
-    mix = mixing.get(plan.domains[0])
+    mix = MIXING.get(plan.domains[0])
     if mix is not None:
         both = [source, data]
         if mix is pair_labeled_domains or not all(x.is_arrays for x in both):

@@ -6,6 +6,7 @@ from typing import Any
 from tftransfer.branches.residual_adapter import has_residual_adapters
 from tftransfer.branches.side_network import has_side_network
 from tftransfer.checks import check_choice, check_number, check_whole_number
+from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
 from tftransfer.freezing.blocks import model_blocks
 from tftransfer.freezing.graph import graph_of
 from tftransfer.freezing.recompiling import own_rate
@@ -26,6 +27,7 @@ STRATEGIES = {  # name -> what it does, in one line
     "residual_adapter": "thin layers behind the blocks of a frozen backbone",
     "feature_extractor_network": "a small network beside a frozen backbone",
 }
+MIXING: dict = {"joined": join_domains, "paired": pair_labeled_domains}
 OF_TWO_DOMAINS = (
     "source_then_target",
     "target_then_source",

@@ -7,13 +7,12 @@ import numpy as np
 
 from tftransfer.data.labeled_domains import join_domains
 from tftransfer.features.extract_features import extract_features
+from tftransfer.freezing.blocks import FEATURES
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.freezing.graph import graph_of
 from tftransfer.training.batches import TrainingData
 from tftransfer.training.running import run_stages
 from tftransfer.training.virtual_features import draw_virtual_features
-
-FEATURES = "features"
 
 
 def run_on_features(
