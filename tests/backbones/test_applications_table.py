@@ -1,9 +1,11 @@
+import functools
 import pathlib
 
 import keras
 import pytest
 
 from tftransfer.backbones import applications_table
+from tftransfer.backbones.applications import build_application
 from tftransfer.backbones.applications_table import (
     APPLICATIONS,
     application_weights_path,
@@ -40,11 +42,40 @@ def test_the_table_holds_every_constructor_of_the_installed_keras():
     assert list_applications() == public == sorted(APPLICATIONS)
 
 
+@pytest.fixture
+def ask_while_building(monkeypatch):
+    """Builds a network as for its published weights; returns it and the files asked."""
+
+    def build(name):
+        files, constructor = [], getattr(keras.applications, name)
+
+        @functools.wraps(constructor)
+        def construct(**given):
+            return constructor(**given | {"weights": "imagenet"})
+
+        def get_file(fname, origin, **_):
+            files.append(fname)
+
+        monkeypatch.setattr(keras.applications, name, construct)
+        monkeypatch.setattr("keras.src.utils.file_utils.get_file", get_file)
+        monkeypatch.setattr(keras.Model, "load_weights", lambda model, path: None)
+        return build_application(name, weights=None), files
+
+    return build
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_applications())
-def test_weights_file_is_the_one_keras_asks_for(name, asked_file):
+def test_every_network_is_as_the_table_says(name, ask_while_building):
     row = describe_application(name)
-    assert row.weights_file == asked_file(name, row.image_size)
+    model, files = ask_while_building(name)
+    assert files == [row.weights_file]
+    assert model.count_params() == row.parameters
+    assert model.output_shape == (None, row.width)
+    assert model.layers[1].name == "resizing"
+    assert model.layers[-1].name == "features"
+    del model
+    keras.utils.clear_session()
 
 
 @pytest.mark.parametrize(
