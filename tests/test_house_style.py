@@ -51,6 +51,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "writing",
     },
     "views": {"checks", "resizing"},
+    "scoring": {"checks", "data", "decoding", "export", "store", "writing"},
     "validation": {"checks", "methods", "tasks", "weighting"},
     "alignment": {"checks", "regularization"},
     "regularization": {"checks", "freezing"},

@@ -1,8 +1,16 @@
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tftransfer.export.images import check_decodes, check_images, find_files
+from tftransfer.export.images import (
+    check_images,
+    list_files,
+    refuse_file,
+    why_undecodable,
+    why_unreadable,
+)
 
 
 @pytest.fixture
@@ -16,42 +24,48 @@ def folder(tmp_path, photo):
 
 def test_one_file_several_files_and_a_folder_are_found(folder):
     first, second = str(folder / "a.jpg"), str(folder / "b.png")
-    assert find_files(second) == [second]
-    assert find_files([folder / "b.png", first]) == [second, first]
-    assert find_files(folder) == [first, second]  # by name; notes.txt is no image
+    assert list_files(second) == [second]
+    assert list_files([folder / "b.png", first]) == [second, first]
+    assert list_files(folder) == [first, second]  # by name; notes.txt is no image
 
 
-def test_missing_file_is_named(folder):
-    with pytest.raises(ValueError, match=r"Received: '.*lost.jpg', which is not there"):
-        find_files([folder / "a.jpg", folder / "lost.jpg"])
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.jpg", None, None),
+        ("lost.jpg", None, "is not there"),
+        ("null\0.jpg", None, "cannot be read (embedded null byte)"),
+        ("n" * 300, None, "cannot be read (File name too long)"),
+        (".", None, "is a folder"),
+        ("c.jpg", b"", "begins with b'', so is no JPEG, PNG, BMP or GIF"),
+        ("c.jpg", b"%PDF-1.7", "begins with b'%PDF-1.7', so is no JPEG, PNG, BMP or G"),
+    ],
+)
+def test_files_that_cannot_be_images_are_told(name, content, reason, folder):
+    if content is not None:
+        (folder / name).write_bytes(content)
+    found = why_unreadable(folder / name)
+    assert found == reason or found.startswith(reason)
 
 
-def test_folder_in_a_list_is_named(folder):
-    with pytest.raises(ValueError, match="Received: '.*', which is a folder"):
-        find_files([folder])
-
-
-@pytest.mark.parametrize("content", [b"", b"%PDF-1.7"])
-def test_file_that_is_no_image_is_named(folder, content):
-    (folder / "c.jpg").write_bytes(content)
-    with pytest.raises(ValueError, match=r"Received: '.*c.jpg', which begins with b'"):
-        find_files(folder)
+def test_a_refusal_names_the_file_and_the_way_on():
+    with pytest.raises(ValueError, match=r"Received: 'a.jpg', which is odd. .*'?keep"):
+        refuse_file("a.jpg", "is odd")
 
 
 def test_folder_without_images_is_refused(folder):
     (folder / "empty").mkdir()
     with pytest.raises(ValueError, match=r"Received: rows='.*empty', where there is n"):
-        find_files(folder / "empty")
+        list_files(folder / "empty")
 
 
-def test_first_broken_file_is_named(folder, photo):
+def test_bytes_that_are_no_whole_image_are_told(folder):
     whole = (folder / "a.jpg").read_bytes()
-    check_decodes(["whole"], [whole], 3)
+    assert why_undecodable(whole, 3) is None
     for broken in (whole[:40], b"\x89PNG\r\n\x1a\n", b"BM" + bytes(60)):
         # TensorFlow's reason without the names of its graph nodes.
-        message = r"Received: 'bad', which cannot be decoded \([^{}[\]]+\)\. Replace"
-        with pytest.raises(ValueError, match=message):
-            check_decodes(["whole", "bad"], [whole, broken], 3)
+        reason = why_undecodable(broken, 3)
+        assert re.fullmatch(r"cannot be decoded \([^{}[\]]+\)", reason)
 
 
 def test_images_of_any_size_and_dtype_become_uint8():

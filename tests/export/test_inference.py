@@ -138,6 +138,35 @@ def test_a_missing_file_is_named_before_any_work(loaded, files, monkeypatch):
         loaded["classes"].predict([*files, "lost.png"])
 
 
+@pytest.mark.parametrize("name", ["classes", "multi_label", "regression"])
+def test_good_files_are_answered_beside_bad_ones(name, loaded, files):
+    wanted = loaded[name].predict(files).to_array()
+    files[1].write_bytes(files[1].read_bytes()[:50])
+    given = [files[0], "lost.png", *files[1:]]
+    found = loaded[name].predict(given, batch_size=3, on_error="keep")
+    errors = [row.error for row in found]
+    assert errors[1] == "is not there" and errors[2].startswith("cannot be decoded (")
+    assert errors.count(None) == len(files) - 1
+    rows = found.to_array()
+    np.testing.assert_array_equal(np.isnan(rows).all(axis=1), [bool(x) for x in errors])
+    kept = [row for row in range(len(files)) if row != 1]
+    np.testing.assert_allclose(
+        rows[[0, *range(3, len(given))]], wanted[kept], rtol=1e-6
+    )
+    assert found[1].to_dict() == {"source": "lost.png", "error": "is not there"}
+    titles, _, lost = str(found).splitlines()[:3]
+    assert titles.split()[-1] == "error" and lost.endswith("is not there")
+
+
+def test_all_files_bad_is_no_failure(loaded, files):
+    for file in files:
+        file.write_bytes(file.read_bytes()[:50])
+    found = loaded["classes"].predict(files, on_error="keep")
+    assert all(row.error for row in found)
+    with pytest.raises(ValueError, match="Received: on_error='skip'"):
+        loaded["classes"].predict(files, on_error="skip")
+
+
 def test_batch_size_must_be_a_whole_number(loaded, files):
     with pytest.raises(ValueError, match="Received: batch_size=0"):
         loaded["classes"].predict(files, batch_size=0)

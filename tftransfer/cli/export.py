@@ -1,6 +1,19 @@
-"""Write a trained `.keras` file as a SavedModel that takes raw image bytes."""
+"""Write a trained `.keras` file as a SavedModel that takes raw image bytes.
+
+With --formats, files for other runtimes are written beside it, each compared with the
+model by its own runtime: on the rows of --examples, else on some made-up images.
+"""
+
+import argparse
 
 import tftransfer as tft
+from tftransfer.cli.datasets import (
+    SOURCES,
+    add_reading_arguments,
+    load_datasets,
+    read_image_size,
+)
+from tftransfer.cli.evaluate import find_resizing
 from tftransfer.cli.trained import (
     add_augment_argument,
     add_trust_argument,
@@ -13,6 +26,8 @@ EXAMPLES = """\
 examples:
   tftransfer export model.keras saved_models/photos --class-names cat,dog
   tftransfer export model.keras saved_models/photos --overwrite --augment 2
+  tftransfer export model.keras saved_models/photos --formats onnx,litert \\
+      --quantization int8 --representative photos/train --examples photos/test
 """
 
 
@@ -30,17 +45,66 @@ def add_arguments(parser):
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     add_augment_argument(parser)
     add_trust_argument(parser)
+    group = parser.add_argument_group("formats")
+    group.add_argument(
+        "--formats",
+        help="with commas: litert, onnx, openvino, for images; each is measured",
+    )
+    group.add_argument(
+        "--quantization",
+        choices=["float16", "int8"],
+        help="of all formats but the SavedModel",
+    )
+    group.add_argument(
+        "--representative",
+        metavar="DATA",
+        help="rows to tell for int8 how large activations get, best from training",
+    )
+    group.add_argument(
+        "--examples",
+        metavar="DATA",
+        help=f"labeled rows to compare and measure on: {SOURCES}",
+    )
+    add_reading_arguments(parser)
 
 
 def run(arguments):
     """Run the command."""
     names, about = arguments.class_names, read_about(arguments.model)
     tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
+    model = load_trained(arguments.model, trust=arguments.trust)
+    names = names.split(",") if names else about.get("class_names")
+    task = arguments.task or about.get("task")
+    rows = {
+        word: _load_rows(arguments, data, model, names, task) if data else None
+        for word, data in (
+            ("examples", arguments.examples),
+            ("representative_data", arguments.representative),
+        )
+    }
+    formats = arguments.formats and ["tf_saved_model", *arguments.formats.split(",")]
     tft.export_model(
-        load_trained(arguments.model, trust=arguments.trust),
+        model,
         arguments.output,
-        class_names=names.split(",") if names else about.get("class_names"),
-        task=arguments.task or about.get("task"),
+        class_names=names,
+        task=task,
         augment=arguments.augment,
         overwrite=arguments.overwrite,
+        formats=formats and list(dict.fromkeys(formats)),
+        quantization=arguments.quantization,
+        **rows,
     )
+
+
+def _load_rows(arguments, data, model, names, task):
+    """Return the last split of what a word names, images of the model's own size."""
+    is_classification = task in (None, "classification")
+    return load_datasets(
+        argparse.Namespace(**vars(arguments) | {"data": data, "splits": None}),
+        read_image_size(arguments) or find_resizing(model),
+        default_splits=["test"],
+        default_columns=["label"] if is_classification else names,
+        task=task,
+        validation_fraction=1.0,
+        class_names=names,
+    )[-1]

@@ -1,4 +1,9 @@
-"""Ask an exported model what is on some images, or what some texts say."""
+"""Ask an exported model what is on some images, or what some texts say.
+
+With --output, a folder is searched to its depth, or a table read to its end, and every
+row gets a line in a file; of files that are no images it tells why. The same command
+goes on where a run was stopped.
+"""
 
 import tftransfer as tft
 
@@ -8,6 +13,9 @@ examples:
   tftransfer predict saved_models/photos photo.jpg
   tftransfer predict saved_models/photos new/*.png --json
   tftransfer predict saved_models/reviews "A fine film." "Dull from start to end."
+  tftransfer predict saved_models/photos archive/ --output predictions.parquet
+  tftransfer predict saved_models/reviews all.csv --text-column review \\
+      --output predictions.csv
 """
 
 
@@ -15,16 +23,45 @@ def add_arguments(parser):
     """Add the arguments of this command."""
     parser.add_argument("model", metavar="EXPORT", help="a folder that export wrote")
     parser.add_argument(
-        "inputs", metavar="INPUT", nargs="+", help="images, or a folder; texts"
+        "inputs",
+        metavar="INPUT",
+        nargs="+",
+        help="images, or a folder; texts; with --output also a CSV, TSV or JSON-lines "
+        "table",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--json", action="store_true", help="print JSON")
+    group.add_argument(
+        "--output", metavar="FILE", help="write a .csv, .jsonl or .parquet file"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the output")
+    parser.add_argument("--text-column", help="of a table (default: text)")
+    parser.add_argument("--image-column", help="of a table (default: image)")
     parser.add_argument("--batch-size", type=int, default=32, metavar="N")
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        help="tensorflow (default), or a format that the export holds: litert, onnx, "
+        "openvino",
+    )
 
 
 def run(arguments):
     """Run the command."""
-    exported = tft.load_exported(arguments.model)
+    exported = tft.load_exported(arguments.model, engine=arguments.engine)
     inputs = arguments.inputs
     rows = inputs[0] if len(inputs) == 1 else inputs
-    predictions = exported.predict(rows, batch_size=arguments.batch_size)
-    print(predictions.to_json() if arguments.json else predictions)
+    if arguments.output is None:
+        predictions = exported.predict(rows, batch_size=arguments.batch_size)
+        print(predictions.to_json() if arguments.json else predictions)
+        return
+    done = tft.batch_predict(
+        exported,
+        rows,
+        arguments.output,
+        text_column=arguments.text_column,
+        image_column=arguments.image_column,
+        batch_size=arguments.batch_size,
+        overwrite=arguments.overwrite,
+    )
+    print(done)

@@ -50,7 +50,7 @@ def read_rows(csv):
         ValueError: If it is not to be read, has no rows or more cells than columns.
     """
     path = find_table(csv)
-    kind = _kind_of(path)
+    kind = table_kind(path)
     read = _read_json if kind == "jsonl" else _read_cells
     try:
         with _open(path) as file:
@@ -68,7 +68,8 @@ def read_rows(csv):
     return rows, columns
 
 
-def _kind_of(path):
+def table_kind(path):
+    """Return `"csv"`, `"tsv"` or `"jsonl"` by the ending of a `Path`, else `None`."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in OPENERS:
         suffixes.pop()

@@ -12,8 +12,8 @@ from tftransfer.decoding import IMAGE_SUFFIXES, decode_image
 MAGIC = (b"\xff\xd8", b"\x89PNG", b"BM", b"GIF8")
 
 
-def find_files(rows):
-    """List image files, after checking that each is there and begins like an image.
+def list_files(rows):
+    """List image files as they are given; none is opened.
 
     Args:
         rows: A file, a folder, or a list of files.
@@ -22,23 +22,54 @@ def find_files(rows):
         List of `str`.
 
     Raises:
-        ValueError: If a file is missing or no JPEG, PNG, BMP or GIF; it is named.
+        ValueError: If a folder holds no image.
     """
     single = isinstance(rows, (str, os.PathLike))
-    if single and Path(rows).is_dir():
-        inside = sorted(Path(rows).iterdir())
-        files = [file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES]
-        if not files:
-            raise ValueError(
-                f"`rows` must be a folder with images {IMAGE_SUFFIXES} directly in it. "
-                f"Received: rows={str(rows)!r}, where there is none. "
-                "Pass the folder that holds the files."
-            )
-    else:
-        files = [rows] if single else list(rows)
-    for file in files:
-        _check_begins_like_an_image(Path(file))
-    return [str(file) for file in files]
+    if not single or not Path(rows).is_dir():
+        return [str(file) for file in ([rows] if single else rows)]
+    inside = sorted(Path(rows).iterdir())
+    files = [str(file) for file in inside if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not files:
+        raise ValueError(
+            f"`rows` must be a folder with images {IMAGE_SUFFIXES} directly in it. "
+            f"Received: rows={str(rows)!r}, where there is none. "
+            "Pass the folder that holds the files."
+        )
+    return files
+
+
+def why_unreadable(file):
+    """Return why a file cannot be an image, `None` where it begins like one."""
+    if os.path.isdir(file):
+        return "is a folder"
+    try:
+        with open(file, "rb") as opened:
+            start = opened.read(8)
+    except FileNotFoundError:
+        return "is not there"
+    except (OSError, ValueError) as error:  # a name with a null byte
+        return f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    if not start.startswith(MAGIC):
+        return f"begins with {start!r}, so is no JPEG, PNG, BMP or GIF"
+    return None
+
+
+def why_undecodable(encoded, channels):
+    """Return why the bytes of a file are no whole image, `None` where they are."""
+    try:
+        decode_image(encoded, channels)
+    except tf.errors.InvalidArgumentError as error:
+        return f"cannot be decoded ({_reason(error)})"
+    return None
+
+
+def refuse_file(file, reason):
+    """Raise `ValueError` that names a file and what is wrong with it."""
+    raise ValueError(
+        "`rows` must be whole JPEG, PNG, BMP or GIF files. "
+        f"Received: {str(file)!r}, which {reason}. Replace it or leave it out, or pass "
+        'on_error="keep" to have the others answered.'
+    )
 
 
 def check_images(images, channels):
@@ -52,19 +83,6 @@ def check_images(images, channels):
         _check_image(row, np.asarray(image), channels)
         for row, image in enumerate(images)
     ]
-
-
-def check_decodes(files, encoded, channels):
-    """Raise `ValueError` naming the first file whose bytes are no whole image."""
-    for file, content in zip(files, encoded, strict=True):
-        try:
-            decode_image(content, channels)
-        except tf.errors.InvalidArgumentError as error:
-            raise ValueError(
-                "`rows` must be whole JPEG, PNG, BMP or GIF files. "
-                f"Received: {file!r}, which cannot be decoded "
-                f"({_reason(error)}). Replace it, or leave it out."
-            ) from None
 
 
 def _reason(error):
@@ -95,21 +113,3 @@ def _check_image(row, image, channels):
 def _is_whole(image):
     in_range = image.min() >= 0 and image.max() <= 255
     return in_range and np.array_equal(np.rint(image), image)
-
-
-def _check_begins_like_an_image(file):
-    if not file.is_file():
-        raise ValueError(
-            "`rows` must name image files that exist. "
-            f"Received: {str(file)!r}, which is "
-            f"{'a folder' if file.is_dir() else 'not there'}. "
-            "Check the spelling; relative paths start at the current folder."
-        )
-    with file.open("rb") as opened:
-        start = opened.read(8)
-    if not start.startswith(MAGIC):
-        raise ValueError(
-            "`rows` must be JPEG, PNG, BMP or GIF files. "
-            f"Received: {str(file)!r}, which begins with {start!r}. "
-            "Convert it, or leave it out."
-        )

@@ -10,11 +10,22 @@ from google.protobuf.message import DecodeError
 
 from tftransfer.checks import check_choice, check_whole_number
 from tftransfer.export.about import FORMAT_VERSION, check_files
-from tftransfer.export.images import check_decodes, check_images, find_files
+from tftransfer.export.images import (
+    check_images,
+    list_files,
+    refuse_file,
+    why_undecodable,
+    why_unreadable,
+)
 from tftransfer.export.inputs import IMAGES, TEXTS
 from tftransfer.export.predictions import build_predictions
 from tftransfer.export.requirements import import_requirements, list_requirements
-from tftransfer.export.runtimes import ENGINES, FixedSizeServer, choose_format
+from tftransfer.export.runtimes import (
+    ENGINES,
+    TENSORFLOW,
+    FixedSizeServer,
+    choose_format,
+)
 from tftransfer.export.saved_model import METADATA_FILE, VERSION_FOLDER
 from tftransfer.export.signatures import DEFAULT, FROM_IMAGES, METADATA
 from tftransfer.formats.catalog import SAVED_MODEL
@@ -59,7 +70,7 @@ def load_exported(path, engine="auto"):
         check_files(path, folder.parent, place.name, metadata["files"])
     if chosen != SAVED_MODEL:
         server = FixedSizeServer(place, metadata, chosen)
-        return ExportedModel(None, metadata, server)
+        return ExportedModel(None, metadata, server, chosen)
     loaded = _load(path, folder)
     return ExportedModel(loaded, metadata or _read_inside(path, loaded))
 
@@ -70,15 +81,18 @@ class ExportedModel:
     Attributes:
         metadata: Content of `metadata.json` (without the proof where only the
             version folder was kept).
+        engine: What computes: `"tensorflow"`, or the format that was chosen.
 
     Args:
         loaded: What `tf.saved_model.load` returned.
         metadata: Dictionary that describes it.
         server: A `FixedSizeServer` that computes instead.
+        engine: Its name.
     """
 
-    def __init__(self, loaded, metadata, server=None):
+    def __init__(self, loaded, metadata, server=None, engine=TENSORFLOW):
         self.metadata = metadata
+        self.engine = engine
         self._server = server
         self._loaded = loaded  # holds the variables of the signatures
 
@@ -97,7 +111,7 @@ class ExportedModel:
         """The TensorFlow functions by name; empty for another engine."""
         return {} if self._loaded is None else self._loaded.signatures
 
-    def predict(self, rows, *, batch_size=32):
+    def predict(self, rows, *, batch_size=32, on_error="raise"):
         """Predict files, images, texts or numbers.
 
         Args:
@@ -108,15 +122,19 @@ class ExportedModel:
                 `(n, …)` of numbers.
             batch_size: Most rows computed at once; of an export with `augment`, most
                 views of rows.
+            on_error: What to do about a file that is missing or no whole image:
+                `"raise"`, or `"keep"`: its row tells the `error`, the others are
+                answered.
 
         Returns:
             `Predictions`, in the order of `rows`.
 
         Raises:
-            ValueError: If a file is missing or no image, or rows do not fit the model.
-                No prediction is returned then.
+            ValueError: If a file is missing or no image and `on_error` is `"raise"`, or
+                rows do not fit the model. No prediction is returned then.
         """
         check_whole_number("batch_size", batch_size)
+        check_choice("on_error", on_error, ("raise", "keep"))
         # All views of a row are computed at once; earlier exports have no such entry.
         batch_size = max(1, batch_size // len(self.metadata.get("augment") or [1]))
         kind = self.metadata["input"]
@@ -125,21 +143,43 @@ class ExportedModel:
         if kind != IMAGES:
             return self._predict_numbers(rows, batch_size)
         if isinstance(rows, (str, os.PathLike)) or _are_files(rows):
-            return self._predict_files(find_files(rows), batch_size)
+            return self._predict_files(list_files(rows), batch_size, on_error)
         return self._predict_images(rows, batch_size)
 
-    def _predict_files(self, files, batch_size):
+    def _predict_files(self, files, batch_size, on_error):
         self._check_takes_files(files)
-        outputs = []
-        for start in range(0, len(files), batch_size):
-            batch = files[start : start + batch_size]
-            encoded = [Path(file).read_bytes() for file in batch]
+        found = {row: why_unreadable(file) for row, file in enumerate(files)}
+        errors = {row: reason for row, reason in found.items() if reason}
+        if errors and on_error == "raise":
+            row = min(errors)
+            refuse_file(files[row], errors[row])
+        outputs = np.full((len(files), len(self.labels)), np.nan, "float32")
+        good = [row for row in range(len(files)) if row not in errors]
+        for start in range(0, len(good), batch_size):
+            rows = good[start : start + batch_size]
+            encoded = {row: Path(files[row]).read_bytes() for row in rows}
             try:
-                outputs.append(self._serve(DEFAULT, tf.constant(encoded, tf.string)))
+                outputs[rows] = self._serve_bytes(encoded)
             except tf.errors.InvalidArgumentError:
-                check_decodes(batch, encoded, self.metadata["channels"])
-                raise
-        return self._table(files, outputs)
+                reasons = self._find_undecodable(encoded)
+                if not reasons:
+                    raise
+                if on_error == "raise":
+                    row = min(reasons)
+                    refuse_file(files[row], reasons[row])
+                errors |= reasons
+                whole = {row: encoded[row] for row in rows if row not in reasons}
+                if whole:
+                    outputs[list(whole)] = self._serve_bytes(whole)
+        return self._table(files, outputs, errors)
+
+    def _serve_bytes(self, encoded):
+        return self._serve(DEFAULT, tf.constant(list(encoded.values()), tf.string))
+
+    def _find_undecodable(self, encoded):
+        channels = self.metadata["channels"]
+        found = {row: why_undecodable(x, channels) for row, x in encoded.items()}
+        return {row: reason for row, reason in found.items() if reason}
 
     def _predict_images(self, images, batch_size):
         images = check_images(images, self.metadata["channels"])
@@ -150,7 +190,7 @@ class ExportedModel:
                 batch = alike[start : start + batch_size]
                 pixels = tf.constant(np.stack([images[row] for row in batch]))
                 outputs[batch] = self._serve(FROM_IMAGES, pixels)
-        return self._table(range(len(images)), [outputs])
+        return self._table(range(len(images)), outputs)
 
     def _predict_texts(self, texts, batch_size):
         texts = [texts] if isinstance(texts, (str, bytes)) else list(texts)
@@ -174,7 +214,8 @@ class ExportedModel:
             self._serve(DEFAULT, tf.cast(rows[start : start + batch_size], dtype))
             for start in range(0, len(rows), batch_size)
         ]
-        return self._table(range(len(rows)), outputs)
+        none = np.zeros((0, len(self.labels)), "float32")
+        return self._table(range(len(rows)), np.concatenate([none, *outputs]))
 
     def _serve(self, signature, rows):
         if self._server is not None:
@@ -183,9 +224,8 @@ class ExportedModel:
         outputs = self.signatures[signature](**{name: rows})
         return outputs.get("probabilities", outputs.get("values")).numpy()
 
-    def _table(self, sources, outputs):
-        rows = np.concatenate(outputs) if outputs else np.zeros((0, len(self.labels)))
-        return build_predictions(sources, rows, self.task, self.labels)
+    def _table(self, sources, outputs, errors=None):
+        return build_predictions(sources, outputs, self.task, self.labels, errors)
 
     def _input_spec(self):
         (spec,) = self.signatures[DEFAULT].structured_input_signature[1].values()

@@ -24,6 +24,8 @@ class Prediction:
         probabilities: Dictionary from class name to probability; `None` for a
             regression.
         values: Dictionary from name to value; `None` but for a regression.
+        error: Why nothing was predicted, where a file could not be read and
+            `on_error="keep"`; then all but `source` is `None`.
     """
 
     source: str | int
@@ -32,6 +34,7 @@ class Prediction:
     labels: tuple | None = None
     probabilities: dict | None = None
     values: dict | None = None
+    error: str | None = None
 
     def to_dict(self):
         """Return what applies to the task, as plain Python values."""
@@ -71,8 +74,10 @@ class Predictions(collections.abc.Sequence):
     def __str__(self):
         if not self.rows:
             return "no predictions"
-        titles, cells = zip(*map(_cells, self.rows), strict=True)
-        return _align([titles[0], *cells])
+        cells = [_cells(row) for row in self.rows]
+        titles = list(dict.fromkeys(title for row in cells for title in row))
+        table = [[row.get(title, "") for title in titles] for row in cells]
+        return _align([titles, *table])
 
     __repr__ = __str__
 
@@ -82,9 +87,15 @@ class Predictions(collections.abc.Sequence):
         return [row.label for row in self.rows]
 
     def to_array(self):
-        """Return all probabilities, or values, as a float32 array `(rows, names)`."""
-        columns = [row.probabilities or row.values for row in self.rows]
-        return np.array([list(column.values()) for column in columns], "float32")
+        """Return all probabilities, or values, as a float32 array `(rows, names)`.
+
+        Rows that tell an error are NaN.
+        """
+        rows = [row.probabilities or row.values or {} for row in self.rows]
+        names = max(rows, key=len, default={})
+        return np.array(
+            [[row.get(name, np.nan) for name in names] for row in rows], "f"
+        )
 
     def to_json(self):
         """Return the rows as JSON text, a list of objects."""
@@ -92,7 +103,7 @@ class Predictions(collections.abc.Sequence):
         return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
-def build_predictions(sources, outputs, task, class_names):
+def build_predictions(sources, outputs, task, class_names, errors=None):
     """Build the table of what a signature returned.
 
     Args:
@@ -100,12 +111,16 @@ def build_predictions(sources, outputs, task, class_names):
         outputs: Array `(rows, num_classes)`: probabilities, or values.
         task: Name of the task.
         class_names: Names of the columns.
+        errors: Dictionary from the number of a row to why it has no outputs.
 
     Returns:
         `Predictions`.
     """
     rows = []
-    for source, numbers in zip(sources, outputs, strict=True):
+    for place, (source, numbers) in enumerate(zip(sources, outputs, strict=True)):
+        if errors and place in errors:
+            rows.append(Prediction(source, error=errors[place]))
+            continue
         named = dict(zip(class_names, map(float, numbers), strict=True))
         if task == "regression":
             rows.append(Prediction(source, values=named))
@@ -118,18 +133,21 @@ def build_predictions(sources, outputs, task, class_names):
 
 
 def _cells(row):
+    cells = {"source": str(row.source)}
+    if row.error is not None:
+        return cells | {"error": row.error}
     if row.values is not None:
-        numbers = [f"{value:.6g}" for value in row.values.values()]
-        return ("source", *row.values), (str(row.source), *numbers)
-    cells = {"source": str(row.source), "label": row.label}
+        return cells | {name: f"{value:.6g}" for name, value in row.values.items()}
+    cells["label"] = row.label
     if row.labels is not None:
         cells["labels"] = ", ".join(row.labels) or "-"
-    cells["probability"] = f"{row.probability:.4f}"
-    return tuple(cells), tuple(cells.values())
+    return cells | {"probability": f"{row.probability:.4f}"}
 
 
 def _align(table):
-    is_number = [_reads_as_number(cell) for cell in table[1]]
+    columns = zip(*table[1:], strict=True)
+    filled = [[cell for cell in column if cell] for column in columns]
+    is_number = [bool(cells) and _reads_as_number(cells[0]) for cells in filled]
     # Files and labels may look like numbers; only what follows them is to the right.
     is_number[0] = False
     return "\n".join(align_columns(table, right=is_number))
