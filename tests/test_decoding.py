@@ -225,3 +225,31 @@ def test_a_batch_of_files_is_refused():
     encoded = encode(draw("RGB"), "PNG")
     with pytest.raises(ValueError, match=r"Received: encoded.shape=\(2,\)"):
         decode_image([encoded, encoded])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("image_format", "place"),
+    [("JPEG", lambda x: x.index(b"\xff\xc0") + 5), ("PNG", lambda x: 16)],
+)
+def test_a_few_bytes_that_claim_gigabytes_are_refused(image_format, place, channels):
+    whole = encode(draw("RGB"), image_format)
+    sides = np.array([20_000, 20_000], ">u2" if image_format == "JPEG" else ">u4")
+    start = place(whole)
+    claimed = whole[:start] + sides.tobytes() + whole[start + sides.nbytes :]
+    match = f"The {image_format} claims more pixels than its bytes can hold"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=match):
+        decode_image(claimed, channels)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["1", "L", "RGB"])
+def test_the_most_compressed_images_are_no_claims(image_format, kind):
+    # Nothing but white, in the smallest files that the formats allow.
+    options = {"optimize": True}
+    if image_format == "JPEG":
+        options |= {"quality": 1, "progressive": True, "subsampling": 2}
+    encoded = encode(Image.new(kind, (4000, 3000), "white"), image_format, **options)
+    pixels = decode_image(encoded, 1).numpy()
+    assert pixels.shape == (3000, 4000, 1)
+    assert pixels.min() > 250

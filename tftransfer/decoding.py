@@ -4,6 +4,10 @@ import tensorflow as tf
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
+# The least that pixels can take: one bit for each 8x8 block in Huffman-coded JPEGs, and
+# for PNGs one bit each, of which deflate makes a byte of 1032.
+_MOST_PIXELS_PER_BYTE = {"JPEG": 8 * 64, "PNG": 8 * 1032}
+
 
 def decode_image(encoded, channels=3):
     """Decode one JPEG, PNG, BMP or GIF (its first frame) to uint8 pixels.
@@ -63,7 +67,11 @@ def _starts_with(encoded, magic):
 
 
 def _decode_png(encoded, channels):
-    image = tf.io.decode_png(encoded, channels=channels)
+    # Width and height in the header; where it is cut off, decoding says so.
+    raw = tf.strings.substr(encoded + b"\0" * 24, 16, 8)
+    size = tf.io.decode_raw(raw, tf.int32, little_endian=False)
+    with tf.control_dependencies([_check_claim("PNG", encoded, size[1], size[0])]):
+        image = tf.io.decode_png(encoded, channels=channels)
     if channels < 4:
         return image
     # Where there is no alpha TensorFlow fills in the largest value of the stored bits:
@@ -76,12 +84,27 @@ def _decode_png(encoded, channels):
 
 
 def _decode_jpg(encoded, channels):
-    if channels > 1:
-        return _from_color(_decode_color(encoded), channels)
-    return tf.cond(  # TensorFlow cannot turn the four inks of CMYK into grey
-        tf.io.extract_jpeg_shape(encoded)[2] == 4,
-        lambda: _from_color(_decode_color(encoded), channels),
-        lambda: tf.io.decode_jpeg(encoded, channels=1),
+    shape = tf.io.extract_jpeg_shape(encoded)
+    with tf.control_dependencies(
+        [_check_claim("JPEG", encoded, *tf.unstack(shape[:2]))]
+    ):
+        if channels > 1:
+            return _from_color(_decode_color(encoded), channels)
+        return tf.cond(  # TensorFlow cannot turn the four inks of CMYK into grey
+            shape[2] == 4,
+            lambda: _from_color(_decode_color(encoded), channels),
+            lambda: tf.io.decode_jpeg(encoded, channels=1),
+        )
+
+
+def _check_claim(kind, encoded, height, width):
+    """Fail where a few bytes claim gigabytes of pixels: all would be allocated."""
+    pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
+    num_bytes = tf.cast(tf.strings.length(encoded), tf.int64)
+    return tf.debugging.assert_less_equal(
+        pixels,
+        _MOST_PIXELS_PER_BYTE[kind] * num_bytes,
+        message=f"The {kind} claims more pixels than its bytes can hold.",
     )
 
 

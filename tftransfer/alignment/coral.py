@@ -73,17 +73,24 @@ def _scatter(features):
 
 
 def _gram_distance(source, target):
-    # ||S^T S - T^T T||^2 = ||S S^T||^2 - 2 ||S T^T||^2 + ||T T^T||^2. Written as the
-    # signed Gram matrix of both batches, one product serves all three terms.
+    # ||S^T S - T^T T||^2 = ||S S^T||^2 - 2 ||S T^T||^2 + ||T T^T||^2: squares of the
+    # Gram matrix of both batches, with the other sign between domains.
     both = ops.concatenate([source, target], axis=0)
-    gram = ops.square(ops.matmul(both, ops.transpose(both)))
-    size = ops.shape(source)[0]
-    distance = (
-        ops.sum(gram[:size, :size])
-        - 2.0 * ops.sum(gram[:size, size:])
-        + ops.sum(gram[size:, size:])
-    )
-    return ops.maximum(distance, 0.0)
+    signs = ops.concatenate([ops.ones_like(source), -ops.ones_like(target)], axis=0)
+    return ops.maximum(_signed_gram_norm(both, signs[:, :1]), 0.0)
+
+
+@ops.custom_gradient
+def _signed_gram_norm(rows, signs):
+    """Return `sum_ij s_i s_j (x_i . x_j)^2`, whose gradient takes one product only."""
+    gram = ops.matmul(rows, ops.transpose(rows))
+    signed = gram * signs * ops.transpose(signs)
+
+    def gradient(*upstream, **given):
+        (upstream,) = upstream or given.values()
+        return 4.0 * upstream * ops.matmul(signed, rows), ops.zeros_like(signs)
+
+    return ops.sum(signed * gram), gradient
 
 
 @keras.saving.register_keras_serializable(package="tftransfer")

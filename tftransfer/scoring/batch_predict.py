@@ -111,7 +111,7 @@ def batch_predict(
     with Journal(path.with_name(f".partial-{path.name}"), job) as journal:
         resumed = min(journal.num_batches * batch_size, len(source.rows))
         _fill(journal, exported, source.rows, batch_size, resumed, verbose)
-        counts = collections.Counter()
+        counts: collections.Counter = collections.Counter()
         told = _tell(journal, source, exported, counts)
         write_output(path, told, _columns(source, exported))
         journal.remove()
@@ -154,7 +154,7 @@ def _to_plain(prediction):
 
 
 def _columns(source, exported):
-    columns = {source.column: str if source.column == "source" else int}
+    columns: dict = {source.column: str if source.column == "source" else int}
     if exported.task == "multi_label":
         columns["labels"] = str
     elif exported.task == "classification":
