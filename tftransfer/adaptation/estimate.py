@@ -11,9 +11,7 @@ WITNESSES = {"adabn": 0.5, "D.mcc": 0.6}  # exponents of their agreement
 _CONFIDENCE_EXPONENT = 0.8
 _STEADY, _TORN = 0.05, 0.12  # half width where witnesses agree, and more in between
 _SMALLEST = 0.05  # above chance, of each factor
-# Points gained for each call changed, and how far off that was, by verdict.
-_GAIN_PER_CHANGE = {"adapted": 0.3, "adapted in part": 0.5, "kept source-only": 0.0}
-_GAIN_SPREAD = 0.3
+_GAIN_SPREAD = 0.4  # for each changed call, how far the gain was off in nine of ten
 _NORMAL_95 = 1.645
 
 
@@ -38,7 +36,7 @@ class Estimate:
         )
 
 
-def estimate_accuracies(problem, control, candidates, verdict):
+def estimate_accuracies(problem, control, candidates):
     """Estimate the accuracy of the control and of what was chosen.
 
     Of the control, with `k(p) = (p - 1 / K) / (1 - 1 / K)`, how far `p` is from chance
@@ -51,8 +49,11 @@ def estimate_accuracies(problem, control, candidates, verdict):
     temperature that suits these rows best. The agreements are the shares of target
     rows in which candidates that see the target in its own units call what the control
     calls: confidence alone stays high where a shift carries all rows to one side. The
-    chosen calls get 0.3 of a right call more for each changed one when adapted, 0.5
-    when adapted in part.
+    chosen calls win back, in the share of rows that they change, what the control is
+    estimated to have lost:
+
+        accuracy(chosen) = accuracy(control)
+                         + changed (held-out accuracy - accuracy(control))
 
     The exponents and the width of the interval were fitted to 56 shifts (digits of
     three sources, rotations and corruptions of MNIST, corrupted CIFAR-10 by MobileNetV2
@@ -69,7 +70,6 @@ def estimate_accuracies(problem, control, candidates, verdict):
         control: `Control`.
         candidates: Dict from name to float array `(m, num_classes)`, with `"control"`,
             `"chosen"`, `"adabn"` and `"D.mcc"` among them.
-        verdict: Of the guard.
 
     Returns:
         Dict with `Estimate` for `"control"` and `"chosen"`.
@@ -80,12 +80,13 @@ def estimate_accuracies(problem, control, candidates, verdict):
         disagreement as error.
     """
     value, width = _estimate_control(problem, control, candidates)
-    calls = control.labels
-    changed = float(np.mean(candidates["chosen"].argmax(axis=1) != calls))
-    gain = _GAIN_PER_CHANGE[verdict] * changed
+    changed = np.mean(candidates["chosen"].argmax(axis=1) != control.labels)
+    lost = max(_held_out_accuracy(problem, control) - value, 0.0)
     return {
         "control": _around(value, width),
-        "chosen": _around(value + gain, math.hypot(width, _GAIN_SPREAD * changed)),
+        "chosen": _around(
+            value + changed * lost, math.hypot(width, _GAIN_SPREAD * changed)
+        ),
     }
 
 
@@ -102,9 +103,13 @@ def estimate_left(problem, control, candidates):
         the control is at chance on the target, 1 where it is as good as on the source.
     """
     chance = 1 / problem.num_classes
-    held_out = np.mean(control.held_out.argmax(axis=1) == problem.labels)
+    held_out = _held_out_accuracy(problem, control)
     value, _ = _estimate_control(problem, control, candidates)
     return max((value - chance) / max(held_out - chance, 0.01 * (1 - chance)), 0.0)
+
+
+def _held_out_accuracy(problem, control):
+    return float(np.mean(control.held_out.argmax(axis=1) == problem.labels))
 
 
 def _estimate_control(problem, control, candidates):
