@@ -117,7 +117,7 @@ def judge_run(run):
             CONTROL: before,
             CHOSEN: before + guarded,
         },
-        "estimates": estimate_again(run, probabilities),
+        "estimates": estimate_again(run, probabilities, decision.verdict),
     }
 
 
@@ -154,10 +154,10 @@ def make_control(run):
     )
 
 
-def estimate_again(run, probabilities):
+def estimate_again(run, probabilities, verdict):
     """Return, for control and choice, estimate and ends of its interval in percent."""
     problem = SimpleNamespace(labels=run.labels, num_classes=run.num_classes)
-    found = estimate_accuracies(problem, make_control(run), probabilities)
+    found = estimate_accuracies(problem, make_control(run), probabilities, verdict)
     return {
         name: [100 * end for end in (each.value, each.low, each.high)]
         for name, each in found.items()

@@ -45,7 +45,7 @@ def setting(agreement, count=1000):
 
 
 def test_it_follows_the_equation():
-    found = estimate_accuracies(*setting(0.75))
+    found = estimate_accuracies(*setting(0.75), "adapted in part")
     # Confidence 1; agreement .75 is half the way from chance: .5 ** (.5 + .6).
     assert found["control"].value == pytest.approx(0.5 + 0.5 * 0.5**1.1)
     # A quarter of the calls is changed; held out, the control is always right.
@@ -56,19 +56,34 @@ def test_it_follows_the_equation():
     assert width == pytest.approx(spread, rel=1e-3)
 
 
+def test_where_adapted_it_is_the_confidence_in_target_units():
+    problem, control, candidates = setting(0.75)
+    candidates["adabn"] = np.eye(2)[control.labels] * 0.8 + 0.1
+    found = estimate_accuracies(problem, control, candidates, "adapted")["chosen"]
+    # The witnesses agree in three of four rows, half of the way from chance.
+    confidence = expected_accuracy(
+        control.held_out, problem.labels, candidates["adabn"]
+    )
+    assert found.value == pytest.approx(0.5 + 0.5 * (2 * confidence - 1) * 0.5**0.5)
+    width = np.hypot(
+        0.05 + 0.12 * 0.75, 1.645 * np.sqrt(found.value * (1 - found.value) / 1000)
+    )
+    assert found.high - found.value == pytest.approx(width)
+
+
 def test_agreement_at_chance_leaves_little():
-    found = estimate_accuracies(*setting(0.5))
+    found = estimate_accuracies(*setting(0.5), "adapted in part")
     assert found["control"].value < 0.53
 
 
 def test_fewer_rows_and_doubt_widen_the_interval():
     def width(*arguments):
-        found = estimate_accuracies(*setting(*arguments))["control"]
+        found = estimate_accuracies(*setting(*arguments), "adapted in part")["control"]
         return found.high - found.low
 
     assert width(0.8) > width(0.95)
     assert width(0.8, 50) > width(0.8)
-    sure = estimate_accuracies(*setting(1.0))["chosen"]
+    sure = estimate_accuracies(*setting(1.0), "adapted in part")["chosen"]
     assert (sure.value, sure.high) == (1, 1)
 
 

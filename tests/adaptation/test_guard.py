@@ -28,13 +28,13 @@ def changed(*rows, to=1, count=10):
 def decide_on(judge=(), witnesses=None, count=10, **evidence):
     """The ensemble changes rows 0 to 3, what is in target units rows 0 to 4.
 
-    Neighbors change rows 0 and 5, as the other witnesses do.
+    Neighbors change rows 0 and 5, as the other witnesses do; rescaling changes row 9.
     """
     control = candidate("control", changed(count=count))
     control = types.SimpleNamespace(labels=changed(count=count), **vars(control))
     calls = {name: changed(0, 5, count=count) for name in WITNESSES}
     calls |= {"eD": changed(*range(5), count=count), **(witnesses or {})}
-    calls |= {"E10": changed(*range(4), count=count)}
+    calls |= {"E10": changed(*range(4), count=count), "adabn": changed(9, count=count)}
     candidates = {name: candidate(name, each) for name, each in calls.items()}
     judging = candidate("judge", changed(*judge, count=count))
     known = {"auc": 0.9, "competence": 0.8, "left": 0.6, "shares": CLOSE} | evidence
@@ -70,12 +70,16 @@ def test_shares_that_may_differ_a_little_take_what_neighbors_say():
     assert decision.reasons[2] == "D.lp changes 2 of 10 calls"
 
 
-def test_a_loss_that_no_shares_explain_takes_what_neighbors_say():
+def test_a_loss_that_no_shares_explain_rescales():
     decision = decide_on(shares=FAR, left=0.5)
     assert decision.verdict == "adapted"
-    assert decision.labels.tolist() == changed(0, 5).tolist()
-    assert decision.reasons[2] == "but other shares alone would not take so much"
+    assert decision.labels.tolist() == changed(9).tolist()
+    assert decision.reasons[2:] == [
+        "but other shares alone would not take so much",
+        "adabn changes 1 of 10 calls",
+    ]
     assert decide_on(shares=FAR, left=0.51).verdict == "kept source-only"
+    assert decide_on(shares=NEAR, left=0.5).labels.sum() == 2
     assert decide_on(shares=CLOSE, left=0.5).labels.sum() == 5
 
 
@@ -107,13 +111,14 @@ def test_where_shares_cannot_be_seen_the_calls_of_the_control_must_have_them():
     seen = Shares(found=0.0, detectable=0.02, of_control=0.08)
     assert decide_on(shares=seen).verdict == "adapted"
     assert "calls look like" in decide_on(shares=seen).reasons[1]
+    assert decide_on(shares=seen).labels.tolist() == changed(9).tolist()
 
 
 def test_where_shares_cannot_be_seen_next_to_nothing_must_be_left():
     decision = decide_on(shares=BLIND, left=0.1)
     assert decision.verdict == "adapted"
     assert decision.labels.tolist() == changed(0, 5).tolist()
-    assert "would not take so much" in decision.reasons[2]
+    assert "cannot tell" in decision.reasons[2]
     assert decide_on(shares=BLIND, left=0.11).verdict == "kept source-only"
 
 

@@ -207,7 +207,7 @@ def _collect(domains, found):
         name: FeatureModel(classes, width, domains.reduction, each.predict)
         for name, each in every.items()
     }
-    estimates = estimate_accuracies(problem, control, probabilities)
+    estimates = estimate_accuracies(problem, control, probabilities, decision.verdict)
     judged = (*COMPARED, choice, *(each.name for each in found.extra))
     scores = label_free_scores(problem, control, found.candidates)
     return AdaptationResult(

@@ -101,7 +101,7 @@ def _take(result, trials, name, vote):
         verdict=ADAPTED,
         reasons=[reason, f"on features alone: {'; '.join(result.reasons)}"],
         estimated_accuracy=estimate_accuracies(
-            trials.problem, trials.control, candidates
+            trials.problem, trials.control, candidates, ADAPTED
         ),
         candidates=candidates,
         models=models,
