@@ -86,9 +86,10 @@ def _signed_gram_norm(rows, signs):
     gram = ops.matmul(rows, ops.transpose(rows))
     signed = gram * signs * ops.transpose(signs)
 
-    def gradient(*upstream, **given):
-        (upstream,) = upstream or given.values()
-        return 4.0 * upstream * ops.matmul(signed, rows), ops.zeros_like(signs)
+    def gradient(*args, upstream=None):
+        # Backends pass it by position or by name.
+        outer = args[0] if args else upstream
+        return 4.0 * outer * ops.matmul(signed, rows), ops.zeros_like(signs)
 
     return ops.sum(signed * gram), gradient
 

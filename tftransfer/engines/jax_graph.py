@@ -1,5 +1,7 @@
 """The engine under Keras' JAX backend: a compiled function on whatever JAX has."""
 
+from typing import Any
+
 import numpy as np
 
 from tftransfer.engines.interface import Engine, fill_rows, shapes_of
@@ -27,7 +29,7 @@ class JAXEngine(Engine):
         self._pack = lambda leaves: jax.tree.unflatten(
             jax.tree.structure(structure), leaves
         )
-        self._compiled = jax.jit(lambda *leaves: function(self._pack(leaves)))
+        self._compiled: Any = jax.jit(lambda *leaves: function(self._pack(leaves)))
         self._longest = {}
 
     def close(self):
