@@ -64,10 +64,12 @@ def test_a_loss_with_close_shares_takes_the_methods_in_target_units():
 
 
 def test_shares_that_may_differ_a_little_take_what_neighbors_say():
-    decision = decide_on(shares=NEAR)
-    assert decision.labels.tolist() == changed(0, 5).tolist()
+    decision = decide_on(shares=NEAR, count=200)
+    assert decision.labels.tolist() == changed(0, 5, count=200).tolist()
     assert "may differ a little" in decision.reasons[1]
-    assert decision.reasons[2] == "D.lp changes 2 of 10 calls"
+    assert decision.reasons[2] == "D.lp changes 2 of 200 calls"
+    few = decide_on(shares=NEAR, count=199)
+    assert few.labels.tolist() == changed(9, count=199).tolist()
 
 
 def test_a_loss_that_no_shares_explain_rescales():
@@ -79,7 +81,7 @@ def test_a_loss_that_no_shares_explain_rescales():
         "adabn changes 1 of 10 calls",
     ]
     assert decide_on(shares=FAR, left=0.51).verdict == "kept source-only"
-    assert decide_on(shares=NEAR, left=0.5).labels.sum() == 2
+    assert decide_on(shares=NEAR, left=0.5, count=200).labels.sum() == 2
     assert decide_on(shares=CLOSE, left=0.5).labels.sum() == 5
 
 
@@ -115,9 +117,9 @@ def test_where_shares_cannot_be_seen_the_calls_of_the_control_must_have_them():
 
 
 def test_where_shares_cannot_be_seen_next_to_nothing_must_be_left():
-    decision = decide_on(shares=BLIND, left=0.1)
+    decision = decide_on(shares=BLIND, left=0.1, count=200)
     assert decision.verdict == "adapted"
-    assert decision.labels.tolist() == changed(0, 5).tolist()
+    assert decision.labels.tolist() == changed(0, 5, count=200).tolist()
     assert "cannot tell" in decision.reasons[2]
     assert decide_on(shares=BLIND, left=0.11).verdict == "kept source-only"
 
@@ -133,6 +135,13 @@ def test_without_a_loss_the_judge_decides():
     assert decide_on(judge=sides, left=0.81, count=200, shares=NEAR).verdict == (
         "kept source-only"
     )
+
+
+def test_a_small_loss_is_left_alone_where_shares_cannot_be_seen():
+    seen = Shares(found=0.0, detectable=0.02, of_control=0.08)
+    decision = decide_on(judge=(0, 1, 2, 3), left=0.81, count=200, shares=seen)
+    assert decision.verdict == "kept source-only"
+    assert "left alone where shares cannot be seen" in decision.reasons[-1]
 
 
 def test_of_few_rows_the_judge_is_not_asked():
