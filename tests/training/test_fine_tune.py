@@ -207,6 +207,11 @@ def test_both_forms_at_once_are_refused(build, arrays, arguments, names):
         ({"stages": [Stage(1, trainable_depth=9)]}, ValueError, "Received: trainable"),
         ({"seed": -1}, ValueError, "Received: seed=-1"),
         ({"callbacks": ["x"]}, TypeError, "`callbacks`.*Received: one of type str"),
+        (
+            {"callbacks": [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]},
+            ValueError,
+            r"Received: SwapEMAWeights\(swap_on_epoch=True\) and 2 stages. Take tft.SWA",
+        ),
         ({"class_weight": {7: 1.0}}, ValueError, r"Received: \[7\]"),
         ({"validation_data": 3}, TypeError, "Received: validation_data of type int"),
     ],

@@ -151,7 +151,7 @@ def fine_tune(
     flags = read_flags(model) if stages is None and strategy is None else None
     plan = _read_plan(model, strategy, stages, given)
     stages = plan.stages if plan else _read_stages(model, stages, given)
-    callbacks = _read_callbacks(callbacks)
+    callbacks = _read_callbacks(callbacks, stages)
     if seed is not None:
         check_whole_number("seed", seed, 0)
     settings = CacheSettings(cache, cache_bytes, augmented_views, engine)
@@ -224,12 +224,19 @@ def _read_stages(model, stages, short):
     return stages
 
 
-def _read_callbacks(callbacks):
+def _read_callbacks(callbacks, stages):
     callbacks = keras.tree.flatten(callbacks if callbacks is not None else [])
     for callback in callbacks:
         if not isinstance(callback, keras.callbacks.Callback):
             raise TypeError(
                 "`callbacks` must be a list of keras.callbacks.Callback. Received: "
                 f"one of type {type(callback).__name__}. Pass instances, not classes."
+            )
+        # It swaps back only when the next epoch of the same `fit` begins.
+        if len(stages) > 1 and getattr(callback, "swap_on_epoch", False):
+            raise ValueError(
+                "`callbacks` must not swap weights at each epoch over several stages. "
+                f"Received: {type(callback).__name__}(swap_on_epoch=True) and "
+                f"{len(stages)} stages. Take tft.SWA(), or one stage."
             )
     return callbacks
