@@ -210,7 +210,7 @@ def test_both_forms_at_once_are_refused(build, arrays, arguments, names):
         (
             {"callbacks": [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]},
             ValueError,
-            r"Received: SwapEMAWeights\(swap_on_epoch=True\) and 2 stages. Take tft.SWA",
+            r"Received: SwapEMAWeights\(swap_on_epoch=True\) and 2 stages. Take",
         ),
         ({"class_weight": {7: 1.0}}, ValueError, r"Received: \[7\]"),
         ({"validation_data": 3}, TypeError, "Received: validation_data of type int"),
