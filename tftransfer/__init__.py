@@ -15,9 +15,9 @@ _HOMES = {  # public name -> module of the package that defines it
     "BSS": "regularization.bss",
     "Backbone": "backbones.catalog",
     "BackboneRanking": "ranking.result",
+    "BatchPrediction": "scoring.batch_predict",
     "CDAN": "alignment.cdan",
     "CORAL": "alignment.coral",
-    "BatchPrediction": "scoring.batch_predict",
     "Calibration": "calibration.calibrate",
     "CrossValidation": "selection.result",
     "DANN": "alignment.dann",
@@ -113,6 +113,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "set_trainable_depth": "freezing.depth",
     "shrink_model": "pruning.shrinking",
     "split_elpv": "data.elpv",
+    "write_model_card": "card.model_card",
 }
 
 _ROOMS = (

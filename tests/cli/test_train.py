@@ -24,7 +24,8 @@ def trained(photos, tmp_path_factory):
 def test_one_folder_holds_all_that_a_run_made(trained):
     assert {path.name for path in trained.iterdir()} == {
         "1", "metadata.json", "model.keras", "evaluation.json", "history.json",
-        "history.png", "confusion.png", "examples.png",
+        "history.png", "confusion.png", "examples.png", "heat_maps.png",
+        "reliability.png",
     }  # fmt: skip
     about = json.loads((trained / "metadata.json").read_text())
     assert about["class_names"] == ["class 0", "class 1"]

@@ -16,6 +16,7 @@ from tftransfer.cli import (
     evaluate,
     export,
     predict,
+    report,
     train,
 )
 from tftransfer.cli.quiet import start_tensorflow
@@ -28,6 +29,7 @@ _COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
+    "report": report,
     "backbones": backbones,
     "cache": cache,
 }
@@ -46,6 +48,7 @@ examples:
   tftransfer train photos/ --output saved_models/photos
   tftransfer adapt photos/ new_photos/ --output saved_models/new --ask 20
   tftransfer predict saved_models/photos new/*.jpg
+  tftransfer report saved_models/photos
   tftransfer backbones --local
 
 exit codes: 0 well, 2 a mistake in what was asked (one line says which), 1 otherwise,

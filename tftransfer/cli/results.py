@@ -56,15 +56,16 @@ def _write(folder, model, history, evaluation, dataset, metadata):
     }
     (folder / "history.json").write_text(json.dumps(curves, indent=2))
     if importlib.util.find_spec("matplotlib") is not None:
-        _draw(folder, history, evaluation, dataset)
+        _draw(folder, model, history, evaluation, dataset)
     return about
 
 
-def _draw(folder, history, evaluation, dataset):
+def _draw(folder, model, history, evaluation, dataset):
     tft.plot_history(history, folder / "history.png")
     if evaluation.task != "classification":
         return
     tft.plot_confusion(evaluation, folder / "confusion.png")
+    tft.plot_reliability(evaluation, folder / "reliability.png")
     if dataset.element_spec[0].dtype.name == "string":
         return  # texts are no pictures
     right, wrong = tft.choose_examples(
@@ -72,6 +73,28 @@ def _draw(folder, history, evaluation, dataset):
     )
     images = _pick(dataset, {*right, *wrong})
     tft.plot_examples(images, evaluation, folder / "examples.png", num_examples=_SHOWN)
+    _draw_heat_maps(folder, model, images, evaluation, [*wrong, *right][:_SHOWN])
+
+
+def _draw_heat_maps(folder, model, images, evaluation, rows):
+    """Draw where the model found what it named, the wrong ones first."""
+    import numpy as np  # not at the top: help must not wait for it
+
+    pixels = np.stack([images[row] for row in rows])
+    try:
+        explanation = tft.explain(model, pixels)
+    except ValueError as error:  # no feature map, as of some heads
+        print(f"No heat maps: {error}")
+        return
+    names, labels = evaluation.class_names, evaluation.labels
+    called = evaluation.probabilities.argmax(axis=1)
+    captions = [
+        names[called[row]]
+        + ("" if called[row] == labels[row] else f", is {names[labels[row]]}")
+        for row in rows
+    ]
+    path = folder / "heat_maps.png"
+    tft.plot_heat_maps(pixels, explanation, path, captions=captions)
 
 
 def _pick(dataset, rows):

@@ -110,7 +110,7 @@ def run(arguments):
         evaluation=evaluation,
         dataset=test,
         overwrite=arguments.overwrite,
-        metadata=origin,
+        metadata={**origin, "measured_on": f"the {name} data{chosen}"},
     )
     _say_what_is_next(arguments.output, about)
 

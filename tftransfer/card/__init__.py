@@ -1,0 +1,1 @@
+"""The model card: one page that says what an export is, how good, and its limits."""
