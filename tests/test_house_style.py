@@ -151,6 +151,7 @@ LONGEST_FILE, LONGEST_BODY, MOST_ARGUMENTS = 300, 40, 12
 # `fine_tune` about as many as `fit`, in its place; loaders of images and texts.
 MAY_TAKE_MORE = {
     "build_transfer_model": 13,
+    "export_model": 13,
     "fine_tune": 18,
     "load_table": 13,
     "load_tfds": 13,

@@ -57,6 +57,7 @@ def _describe(export):
             ["TensorFlow", *(about.get("requires") or [])]
         ),
         "Averaged over views": ", ".join(about.get("augment") or []) or None,
+        "Temperature of the logits": _to_temperature(about),
         "Made with": ", ".join(
             f"{name} {about[name]}" for name in ("tftransfer", "keras", "tensorflow")
         ),
@@ -65,6 +66,19 @@ def _describe(export):
     }
     rows = [[name, _to_cell(value)] for name, value in taken.items() if value]
     return [Table(["", ""], rows)]
+
+
+def _to_temperature(about):
+    value, found = about.get("temperature", 1), about.get("calibration")
+    if value == 1:
+        return None
+    if found is None:
+        return value
+    before, after = found["figures"]["expected_calibration_error"]
+    rows = (
+        f"{found['num_measured']:,} {'other ' if found['measured_apart'] else ''}rows"
+    )
+    return f"{value:.3g}, calibration error {before:.4f} to {after:.4f} on {rows}"
 
 
 def _to_cell(value):

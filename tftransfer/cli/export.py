@@ -45,6 +45,12 @@ def add_arguments(parser):
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     add_augment_argument(parser)
     add_trust_argument(parser)
+    parser.add_argument(
+        "--calibrate",
+        metavar="DATA",
+        help="labeled rows, not trained on, to fit a temperature to, so that "
+        "probabilities mean what they say",
+    )
     group = parser.add_argument_group("formats")
     group.add_argument(
         "--formats",
@@ -80,8 +86,19 @@ def run(arguments):
         for word, data in (
             ("examples", arguments.examples),
             ("representative_data", arguments.representative),
+            ("validation_data", arguments.calibrate),
         )
     }
+    validation, temperature = rows.pop("validation_data"), None
+    if validation is not None:
+        temperature = tft.calibrate(
+            model,
+            validation,
+            task=arguments.task,
+            class_names=names,
+            augment=arguments.augment,
+        )
+        print(temperature)
     formats = arguments.formats and ["tf_saved_model", *arguments.formats.split(",")]
     tft.export_model(
         model,
@@ -89,6 +106,7 @@ def run(arguments):
         class_names=names,
         task=task,
         augment=arguments.augment,
+        temperature=temperature,
         overwrite=arguments.overwrite,
         formats=formats and list(dict.fromkeys(formats)),
         quantization=arguments.quantization,

@@ -24,6 +24,7 @@ from tftransfer.export.signatures import (
     build_signatures,
     write_signatures,
 )
+from tftransfer.export.temperature import read_temperature, scale_logits
 from tftransfer.tasks import infer_task
 from tftransfer.views.averaging import build_averaging, check_model
 from tftransfer.views.views import read_views
@@ -41,6 +42,7 @@ def export_model(
     overwrite=False,
     task=None,
     augment=None,
+    temperature=None,
     metadata=None,
     verbose=True,
     formats=None,
@@ -96,6 +98,9 @@ def export_model(
             probabilities or values, within its graph: it serves what `tft.predict`
             gives with the same `augment`. Every row costs as much as that many.
             `"augment"` in the metadata lists them. `None`: the image alone.
+        temperature: What logits are divided by, after averaging over views, so that
+            probabilities mean what they say: what `tft.calibrate` returned, kept under
+            `"calibration"`, or a float above 0. Decisions stay.
         metadata: Dictionary of your own, kept under `"metadata"`; JSON values, such as
             licenses and `train.fingerprint`.
         verbose: Whether to print the outcome of the comparison.
@@ -143,6 +148,7 @@ def export_model(
     check_model(plain, views)
     about = describe_model(plain, model_input, task, class_names, metadata)
     about["augment"] = list(views) if len(views) > 1 else None
+    about["temperature"], about["calibration"] = read_temperature(temperature, task)
     rows = take_rows(examples, model_input)
     check_export_path(path, overwrite=overwrite)
     plan = plan_formats(
@@ -153,6 +159,8 @@ def export_model(
     if len(views) > 1:
         plain = build_averaging(plain, views, task)
         model_input = read_input(plain)
+    if about["temperature"] != 1:
+        plain = scale_logits(plain, about["temperature"])
     signatures = build_signatures(plain, model_input, task, class_names)
     about["signatures"] = {name: each.describe() for name, each in signatures.items()}
     signatures[METADATA] = build_metadata_signature(about)
