@@ -24,7 +24,7 @@ class TestServedHere:
     ):
         model, images = (
             small_model(name),
-            np.stack([photo(32, 24, seed=s) for s in "12"]),
+            np.stack([photo(32, 24, seed=s) for s in (1, 2)]),
         )
         about = export_model(model, tmp_path / "x", temperature=2.5, verbose=False)
         assert (about["temperature"], about["calibration"]) == (2.5, None)
