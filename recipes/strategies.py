@@ -58,7 +58,7 @@ def main(
         backbone = tft.load_backbone(
             "pip:efficientnet_lite0",
             weights=None if smoke else "imagenet",
-            image_size=SIZE,
+            image_size=(32, 32) if smoke else SIZE,
         )
         return tft.build_transfer_model(backbone, num_classes=CLASSES, seed=seed)
 

@@ -74,8 +74,11 @@ def test_the_shell_lines_of_the_readme_run_on_a_folder_of_photographs(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image.numpy()).save(path)
     Image.fromarray(rows[0][0].numpy()).save(tmp_path / "new_photos.jpg")
+    (tmp_path / "new_photos.csv").write_text("image\nnew_photos.jpg\nlost.jpg\n")
     for line in SHELL:
         words = line.replace("new_photos/one.jpg", "new_photos.jpg").split()[1:]
         subprocess.run(
             [sys.executable, "-m", "tftransfer", *words], cwd=tmp_path, check=True
         )
+    answers = (tmp_path / "answers.jsonl").read_text().splitlines()
+    assert len(answers) == 2 and '"error": "is not there"' in answers[1]
