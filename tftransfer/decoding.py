@@ -68,7 +68,8 @@ def _starts_with(encoded, magic):
 
 def _decode_png(encoded, channels):
     # Width and height in the header; where it is cut off, decoding says so.
-    raw = tf.strings.substr(encoded + b"\0" * 24, 16, 8)
+    start = tf.strings.substr(encoded, 0, 24) + b"\0" * 24
+    raw = tf.strings.substr(start, 16, 8)
     size = tf.io.decode_raw(raw, tf.int32, little_endian=False)
     with tf.control_dependencies([_check_claim("PNG", encoded, size[1], size[0])]):
         image = tf.io.decode_png(encoded, channels=channels)

@@ -1,5 +1,6 @@
 """Measure a trained model on labeled data: accuracy with interval, per class."""
 
+import argparse
 import json
 
 import tftransfer as tft
@@ -41,17 +42,7 @@ def run(arguments):
     model = load_trained(arguments.model, trust=arguments.trust)
     about = read_about(arguments.model)
     names, task = about.get("class_names"), arguments.task or about.get("task")
-    is_classification = task in (None, "classification")
-    datasets = load_datasets(
-        arguments,
-        read_image_size(arguments) or find_resizing(model),
-        default_splits=["test"],
-        default_columns=["label"] if is_classification else names,
-        task=task,
-        validation_fraction=1.0,
-        class_names=names,
-    )
-    test = datasets[-1]
+    test = load_rows(arguments, arguments.data, model, names, task)
     _check_order(names, test.class_names, arguments.data)
     evaluation = tft.evaluate(
         model,
@@ -61,6 +52,32 @@ def run(arguments):
         augment=arguments.augment,
     )
     print(json.dumps(evaluation.to_dict()) if arguments.json else evaluation)
+
+
+def load_rows(arguments, data, model, names, task):
+    """Return the last split of what a word names, images of the model's own size.
+
+    Args:
+        arguments: Parsed arguments, with those of `add_reading_arguments`.
+        data: A folder, a table or the name of a TFDS dataset.
+        model: `keras.Model`.
+        names: Class names it was trained on, or `None`.
+        task: Name of its task; `None` lets the loader tell.
+
+    Returns:
+        A dataset.
+    """
+    is_classification = task in (None, "classification")
+    given = {"splits": None, **vars(arguments), "data": data}
+    return load_datasets(
+        argparse.Namespace(**given),
+        read_image_size(arguments) or find_resizing(model),
+        default_splits=["test"],
+        default_columns=["label"] if is_classification else names,
+        task=task,
+        validation_fraction=1.0,
+        class_names=names,
+    )[-1]
 
 
 def find_resizing(model):

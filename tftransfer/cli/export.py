@@ -4,16 +4,9 @@ With --formats, files for other runtimes are written beside it, each compared wi
 model by its own runtime: on the rows of --examples, else on some made-up images.
 """
 
-import argparse
-
 import tftransfer as tft
-from tftransfer.cli.datasets import (
-    SOURCES,
-    add_reading_arguments,
-    load_datasets,
-    read_image_size,
-)
-from tftransfer.cli.evaluate import find_resizing
+from tftransfer.cli.datasets import SOURCES, add_reading_arguments
+from tftransfer.cli.evaluate import load_rows
 from tftransfer.cli.trained import (
     add_augment_argument,
     add_trust_argument,
@@ -82,7 +75,7 @@ def run(arguments):
     names = names.split(",") if names else about.get("class_names")
     task = arguments.task or about.get("task")
     rows = {
-        word: _load_rows(arguments, data, model, names, task) if data else None
+        word: load_rows(arguments, data, model, names, task) if data else None
         for word, data in (
             ("examples", arguments.examples),
             ("representative_data", arguments.representative),
@@ -112,17 +105,3 @@ def run(arguments):
         quantization=arguments.quantization,
         **rows,
     )
-
-
-def _load_rows(arguments, data, model, names, task):
-    """Return the last split of what a word names, images of the model's own size."""
-    is_classification = task in (None, "classification")
-    return load_datasets(
-        argparse.Namespace(**vars(arguments) | {"data": data, "splits": None}),
-        read_image_size(arguments) or find_resizing(model),
-        default_splits=["test"],
-        default_columns=["label"] if is_classification else names,
-        task=task,
-        validation_fraction=1.0,
-        class_names=names,
-    )[-1]

@@ -10,10 +10,10 @@ from tqdm import tqdm
 from tftransfer.checks import check_whole_number
 from tftransfer.export.inference import ExportedModel, load_exported
 from tftransfer.export.inputs import IMAGES, TEXTS
-from tftransfer.export.predictions import HALF
+from tftransfer.export.predictions import build_predictions
 from tftransfer.scoring.journal import Journal
 from tftransfer.scoring.outputs import check_output, write_output
-from tftransfer.scoring.sources import list_rows
+from tftransfer.scoring.sources import SOURCE, list_rows
 from tftransfer.writing import check_may_write
 
 _ROWS_AT_ONCE = 4096  # of the output, in memory
@@ -154,7 +154,7 @@ def _to_plain(prediction):
 
 
 def _columns(source, exported):
-    columns: dict = {source.column: str if source.column == "source" else int}
+    columns: dict = {source.column: str if source.column == SOURCE else int}
     if exported.task == "multi_label":
         columns["labels"] = str
     elif exported.task == "classification":
@@ -187,11 +187,10 @@ def _tell(journal, source, exported, counts):
 
 
 def _name_outputs(numbers, exported):
+    (found,) = build_predictions([None], [numbers], exported.task, exported.labels)
     named = dict(zip(_output_names(exported), numbers, strict=True))
-    if exported.task == "regression":
+    if found.labels is not None:
+        return {"labels": ";".join(found.labels)} | named
+    if found.label is None:
         return named
-    if exported.task == "multi_label":
-        pairs = zip(exported.labels, numbers, strict=True)
-        return {"labels": ";".join(x for x, value in pairs if value >= HALF)} | named
-    best = max(range(len(numbers)), key=numbers.__getitem__)
-    return {"label": exported.labels[best], "probability": numbers[best]} | named
+    return {"label": found.label, "probability": found.probability} | named
