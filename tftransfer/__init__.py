@@ -86,7 +86,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "load_backbone": "backbones.catalog",
     "load_classifier": "backbones.packaged",
     "load_elpv": "data.elpv",
-    "load_exported": "export.inference",
+    "load_exported": "export.loading",
     "load_folder": "data.folders",
     "load_lora": "lora.checkpoint",
     "load_model": "models",

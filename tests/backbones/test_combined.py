@@ -123,8 +123,8 @@ def test_an_export_serves_the_same(combined, tmp_path, monkeypatch):
 def serve_here(saved_model, calls):
     signatures = tf.saved_model.load(str(saved_model)).signatures
     return [
-        {key: value.numpy() for key, value in signatures[name](**{arg: x}).items()}
-        for name, arg, x in calls
+        {key: value.numpy() for key, value in signatures[name](**inputs).items()}
+        for name, inputs in calls
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tftransfer.backbones.word_backbone import build_word_backbone, measure_unknown
-from tftransfer.export.inference import load_exported
+from tftransfer.export.loading import load_exported
 from tftransfer.export.saved_model import export_model
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.heads import apply_head

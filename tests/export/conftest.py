@@ -73,8 +73,8 @@ def exports(tmp_path_factory):
 def serve_here(saved_model, calls):
     signatures = tf.saved_model.load(str(saved_model)).signatures
     return [
-        {key: value.numpy() for key, value in signatures[name](**{arg: x}).items()}
-        for name, arg, x in calls
+        {key: value.numpy() for key, value in signatures[name](**inputs).items()}
+        for name, inputs in calls
     ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tftransfer.export.inference import load_exported
+from tftransfer.export.loading import load_exported
 
 COUNT, BATCH = 5000, 50
 MOST_GROWTH, MOST_TAKEN = 50 << 20, 250 << 20  # bytes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tftransfer.export.inference import load_exported
+from tftransfer.export.loading import load_exported
 from tftransfer.export.saved_model import export_model
 
 

@@ -22,8 +22,8 @@ def test_every_row_passes_every_signature(small_model, photo):
         ("serve_images", [0, 2]),
         ("serve_images", [1]),
     ]
-    (_, _, encoded), _ = calls[0]
-    for row, file in zip(rows, encoded, strict=True):
+    (_, inputs), _ = calls[0]
+    for row, file in zip(rows, inputs["image_bytes"], strict=True):
         np.testing.assert_array_equal(tf.io.decode_png(file), row)  # lossless
 
 
@@ -50,7 +50,7 @@ def test_a_difference_in_either_signature_is_found(
 
     def serve(_, calls):
         served = []
-        for (name, _, _), (_, indices) in zip(
+        for (name, _), (_, indices) in zip(
             calls, plan_calls(rows, model_input), strict=True
         ):
             wrong = 2e-4 if name == signature else 0

@@ -52,12 +52,14 @@ class DomainShift:
         layer: `keras.layers.Layer` from `(batch, width)` to `(batch,)`, of stock
             operations, so that it can go into an export.
         engine: What computes features: see `extract_features`.
+        figures: `ShiftFigures` that `fit_domain_shift` measured, or `None`.
     """
 
     method: str
     cut: Cut
     layer: keras.layers.Layer
     engine: str = "tensorflow"
+    figures: ShiftFigures | None = None
 
     def __call__(self, inputs):
         """Score a batch within a graph.
@@ -124,6 +126,8 @@ def fit_domain_shift(
     model,
     data=None,
     *,
+    inside=None,
+    outside=None,
     method="mahalanobis",
     task=None,
     engine="tensorflow",
@@ -143,6 +147,9 @@ def fit_domain_shift(
         data: Labeled rows that the model was trained on, as `extract_features` takes
             them; for several labels and values labels are not read: there is one mean
             for all rows. `"energy"` needs none.
+        inside: Data of the known kind, not trained on, to set a threshold by: see
+            `DomainShift.measure`, whose figures `figures` keeps.
+        outside: With `inside`, data of a strange kind, to tell how well they are found.
         method: One of `METHODS`.
         task: One of `tasks.TASKS` where the model's loss does not tell.
         engine: What computes features: see `extract_features`.
@@ -154,8 +161,8 @@ def fit_domain_shift(
 
     Raises:
         ValueError: If the model has no features, the data are missing or without
-            labels, or energy is asked of a model that gives no logits for several
-            classes or labels.
+            labels, energy is asked of a model that gives no logits for several
+            classes or labels, or `outside` is given without `inside`.
         EngineError: If the engine cannot run the model.
 
     Example:
@@ -174,11 +181,26 @@ def fit_domain_shift(
         [Liu et al., 2020](https://arxiv.org/abs/2010.03759), section 3.
     """
     check_choice("method", method, METHODS)
+    if outside is not None and inside is None:
+        raise ValueError(
+            "`inside` must be given with `outside`: known rows set the threshold. "
+            "Received: inside=None. Pass rows like those trained on, but not those."
+        )
     num_outputs = graph_of(model).outputs[0].shape[-1]
     kind = infer_task(model, task, num_outputs=num_outputs)
     if method == "energy":
-        return DomainShift(method, _logits_cut(model, kind), _energy(kind), engine)
-    cut = feature_cut(model)
+        shift = DomainShift(method, _logits_cut(model, kind), _energy(kind), engine)
+    else:
+        cut = feature_cut(model)
+        layer = _fit_distance(cut, data, kind, engine, batch_size, verbose)
+        shift = DomainShift(method, cut, layer, engine)
+    if inside is None:
+        return shift
+    rest = {"batch_size": batch_size, "verbose": verbose}
+    return dataclasses.replace(shift, figures=shift.measure(inside, outside, **rest))
+
+
+def _fit_distance(cut, data, kind, engine, batch_size, verbose):
     if data is None:
         raise ValueError(
             "`data` must be rows that the model was trained on. Received: data=None. "
@@ -186,8 +208,7 @@ def fit_domain_shift(
         )
     found = _extract(cut, data, engine, batch_size, verbose)
     labels = _class_numbers(found.labels, kind)
-    layer = fit_mahalanobis(np.asarray(found.features), labels)
-    return DomainShift(method, cut, layer, engine)
+    return fit_mahalanobis(np.asarray(found.features), labels)
 
 
 def _extract(cut, data, engine, batch_size, verbose):

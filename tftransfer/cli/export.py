@@ -21,6 +21,8 @@ examples:
   tftransfer export model.keras saved_models/photos --overwrite --augment 2
   tftransfer export model.keras saved_models/photos --formats onnx,litert \\
       --quantization int8 --representative photos/train --examples photos/test
+  tftransfer export model.keras saved_models/photos --extra features,explain \
+      --domain-shift photos/train
 """
 
 
@@ -43,6 +45,17 @@ def add_arguments(parser):
         metavar="DATA",
         help="labeled rows, not trained on, to fit a temperature to, so that "
         "probabilities mean what they say",
+    )
+    group = parser.add_argument_group("further signatures")
+    group.add_argument(
+        "--extra",
+        help="with commas: features, explain (heat maps of images)",
+    )
+    group.add_argument(
+        "--domain-shift",
+        metavar="DATA",
+        help="labeled rows trained on, for a score of how strange a row is; those of "
+        "--calibrate set its threshold",
     )
     group = parser.add_argument_group("formats")
     group.add_argument(
@@ -80,9 +93,11 @@ def run(arguments):
             ("examples", arguments.examples),
             ("representative_data", arguments.representative),
             ("validation_data", arguments.calibrate),
+            ("trained_on", arguments.domain_shift),
         )
     }
     validation, temperature = rows.pop("validation_data"), None
+    trained_on = rows.pop("trained_on")
     if validation is not None:
         temperature = tft.calibrate(
             model,
@@ -92,6 +107,10 @@ def run(arguments):
             augment=arguments.augment,
         )
         print(temperature)
+    extra = arguments.extra.split(",") if arguments.extra else []
+    if trained_on is not None:
+        shift = tft.fit_domain_shift(model, trained_on, inside=validation, task=task)
+        extra.append(shift)
     formats = arguments.formats and ["tf_saved_model", *arguments.formats.split(",")]
     tft.export_model(
         model,
@@ -102,6 +121,7 @@ def run(arguments):
         temperature=temperature,
         overwrite=arguments.overwrite,
         formats=formats and list(dict.fromkeys(formats)),
+        extra_signatures=extra or None,
         quantization=arguments.quantization,
         **rows,
     )

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.diagnosis.finding import NotChecked
-from tftransfer.export.inference import load_exported
+from tftransfer.export.loading import load_exported
 from tftransfer.export.saved_model import VERSION_FOLDER, is_export
 
 _SIGNATURES = ("serve", "serving_default")

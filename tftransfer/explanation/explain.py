@@ -18,14 +18,15 @@ class Explanation:
 
     Attributes:
         heat_maps: float32 array `(n, height, width)` of the images' size, 0..1: 1 where
-            most speaks for the class, 0 where nothing does or something speaks against.
+            most speaks for the class, 0 where nothing does or something speaks against;
+            a list of arrays where images of an export differ in size.
         classes: Integer array `(n,)`, the classes explained.
         method: `"cam"` or `"grad_cam"`.
         maps: float32 array `(n, map_height, map_width)`, the evidence itself at the
             size of the feature map; below 0 stands evidence against the class.
     """
 
-    heat_maps: np.ndarray
+    heat_maps: np.ndarray | list
     classes: np.ndarray
     method: str
     maps: np.ndarray

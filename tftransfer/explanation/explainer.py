@@ -41,7 +41,8 @@ class Explainer:
 
         Args:
             images: What the model takes, `(batch, height, width, channels)`.
-            classes: Whole numbers `(batch,)`, or `None` for those predicted.
+            classes: Whole numbers `(batch,)`, below 0 for the class predicted; `None`
+                for that of all.
 
         Returns:
             float32 tensor `(batch, map_height, map_width)`, evidence for the class,
@@ -59,8 +60,12 @@ class Explainer:
         Returns:
             See `__call__`.
         """
+        predicted = self._decide(class_scores(self.cut, feature_map))
         if classes is None:
-            classes = self._decide(class_scores(self.cut, feature_map))
+            classes = predicted
+        else:
+            classes = ops.cast(classes, "int32")
+            classes = ops.where(classes < 0, predicted, classes)
         chosen = self._choose(classes)
         if self.head is not None:
             kernel = ops.cast(self.head.kernel, "float32")

@@ -63,6 +63,23 @@ def why_undecodable(encoded, channels):
     return None
 
 
+def read_files(files, channels):
+    """Return the bytes of image files, after checking that each can be decoded.
+
+    Raises:
+        ValueError: If one is missing or no whole image.
+    """
+    encoded = []
+    for file in files:
+        reason = why_unreadable(file)
+        if reason is None:
+            encoded.append(Path(file).read_bytes())
+            reason = why_undecodable(encoded[-1], channels)
+        if reason is not None:
+            refuse_file(file, reason)
+    return encoded
+
+
 def refuse_file(file, reason):
     """Raise `ValueError` that names a file and what is wrong with it."""
     raise ValueError(

@@ -1,78 +1,31 @@
 """Predictions of an exported model, from files, images, texts or numbers."""
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 from tftransfer.checks import check_choice, check_whole_number
-from tftransfer.export.about import FORMAT_VERSION, check_files
+from tftransfer.export.extra_answers import (
+    answer_rows,
+    check_has_extra,
+    lay_over,
+    read_classes,
+)
+from tftransfer.export.extras import DOMAIN_SHIFT, EXPLAIN, FEATURES
 from tftransfer.export.images import (
     check_images,
     list_files,
+    read_files,
     refuse_file,
     why_undecodable,
     why_unreadable,
 )
 from tftransfer.export.inputs import IMAGES, TEXTS
 from tftransfer.export.predictions import build_predictions
-from tftransfer.export.requirements import import_requirements, list_requirements
-from tftransfer.export.runtimes import (
-    ENGINES,
-    TENSORFLOW,
-    FixedSizeServer,
-    choose_format,
-)
-from tftransfer.export.saved_model import METADATA_FILE, VERSION_FOLDER
-from tftransfer.export.signatures import DEFAULT, FROM_IMAGES, METADATA
-from tftransfer.formats.catalog import SAVED_MODEL
-
-
-def load_exported(path, engine="auto"):
-    """Load what `export_model` wrote, ready to predict.
-
-    No Keras model is built. An exported SavedModel is a program, which can do what
-    TensorFlow can: load those you trust. Files are compared with the SHA-256 in
-    `metadata.json` first, which finds damage, not ill will.
-
-    Args:
-        path: The folder given to `export_model`, or the version folder `1` in it.
-        engine: `"auto"` and `"tensorflow"`: the SavedModel, which resizes images as
-            trained. `"litert"`, `"onnx"`, `"openvino"`: one of the formats of an
-            image model, where the export holds it; images of another size than the
-            model's are resized alike, then rounded to whole numbers.
-
-    Returns:
-        An `ExportedModel`.
-
-    Raises:
-        ValueError: If there is no such folder, it is damaged, or no export of
-            tftransfer, or does not hold the format of `engine`.
-        ImportError: If it needs a package that is not installed, such as
-            tensorflow-text; the message gives the pip line.
-
-    Example:
-
-    >>> load_exported("no/such/folder")
-    Traceback (most recent call last):
-    ...
-    ValueError: `path` must be a folder written by export_model. Received: ...
-    """
-    check_choice("engine", engine, ENGINES)
-    folder = _find_saved_model(path)
-    metadata = _read_beside(path, folder)
-    chosen = choose_format(engine, path, metadata)
-    place = folder if chosen == SAVED_MODEL else folder.parent / chosen
-    if metadata is not None and "files" in metadata:
-        check_files(path, folder.parent, place.name, metadata["files"])
-    if chosen != SAVED_MODEL:
-        server = FixedSizeServer(place, metadata, chosen)
-        return ExportedModel(None, metadata, server, chosen)
-    loaded = _load(path, folder)
-    return ExportedModel(loaded, metadata or _read_inside(path, loaded))
+from tftransfer.export.runtimes import TENSORFLOW
+from tftransfer.export.signatures import DEFAULT, FROM_IMAGES
 
 
 class ExportedModel:
@@ -139,12 +92,88 @@ class ExportedModel:
         batch_size = max(1, batch_size // len(self.metadata.get("augment") or [1]))
         kind = self.metadata["input"]
         if kind == TEXTS:
-            return self._predict_texts(rows, batch_size)
+            return self._predict_rows(self._read_texts(rows), batch_size)
         if kind != IMAGES:
-            return self._predict_numbers(rows, batch_size)
+            return self._predict_rows(self._read_numbers(rows), batch_size)
         if isinstance(rows, (str, os.PathLike)) or _are_files(rows):
             return self._predict_files(list_files(rows), batch_size, on_error)
         return self._predict_images(rows, batch_size)
+
+    def features(self, rows, *, batch_size=32):
+        """Return what the head stands on, of an export that has this signature.
+
+        Args:
+            rows: See `predict`.
+            batch_size: Most rows computed at once.
+
+        Returns:
+            float32 array `(n, width)`.
+
+        Raises:
+            ValueError: If the export was written without `"features"` among its
+                `extra_signatures`, or a row does not fit.
+        """
+        return self._answer(FEATURES, rows, batch_size)["features"]
+
+    def domain_shift(self, rows, *, batch_size=32):
+        """Return how strange rows are, of an export that has this signature.
+
+        What of 95 % of known rows is not exceeded stands as `"threshold"` in
+        `metadata["extra_signatures"]["domain_shift"]`, where it was measured.
+
+        Args:
+            rows: See `predict`.
+            batch_size: Most rows computed at once.
+
+        Returns:
+            float32 array `(n,)`; higher is stranger.
+
+        Raises:
+            ValueError: If the export was written without what `tft.fit_domain_shift`
+                returned among its `extra_signatures`, or a row does not fit.
+        """
+        return self._answer(DOMAIN_SHIFT, rows, batch_size)["score"]
+
+    def explain(self, rows, classes=None, *, batch_size=32):
+        """Show where in each image the model finds a class: see `tft.explain`.
+
+        Args:
+            rows: Files or images, see `predict`.
+            classes: Class to explain: one for all, one for each image, or `None` for
+                the class predicted.
+            batch_size: Most images computed at once.
+
+        Returns:
+            An `Explanation`; its heat maps have the size of each image, a list of
+            arrays where images differ in size.
+
+        Raises:
+            ValueError: If the export was written without `"explain"` among its
+                `extra_signatures`, or an image or a class does not fit.
+        """
+        if self.metadata["input"] != IMAGES:
+            check_has_extra(self, EXPLAIN)
+        images = self._read_rows(rows)
+        classes = read_classes(classes, len(images), self.metadata)
+        found = answer_rows(self, EXPLAIN, images, batch_size, classes)
+        return lay_over(found, images, self.metadata)
+
+    def _answer(self, name, rows, batch_size):
+        check_has_extra(self, name)
+        return answer_rows(self, name, self._read_rows(rows), batch_size)
+
+    def _read_rows(self, rows):
+        """Return a list of what the signatures take: encoded images, pixels, rows."""
+        kind = self.metadata["input"]
+        if kind == TEXTS:
+            return list(self._read_texts(rows))
+        if kind != IMAGES:
+            return list(self._read_numbers(rows))
+        if isinstance(rows, (str, os.PathLike)) or _are_files(rows):
+            files = list_files(rows)
+            self._check_takes_files(files)
+            return read_files(files, self.metadata["channels"])
+        return check_images(rows, self.metadata["channels"])
 
     def _predict_files(self, files, batch_size, on_error):
         self._check_takes_files(files)
@@ -192,13 +221,12 @@ class ExportedModel:
                 outputs[batch] = self._serve(FROM_IMAGES, pixels)
         return self._table(range(len(images)), outputs)
 
-    def _predict_texts(self, texts, batch_size):
+    def _read_texts(self, texts):
         texts = [texts] if isinstance(texts, (str, bytes)) else list(texts)
         shape = self._input_spec().shape[1:]
-        rows = np.array(texts, object).reshape((len(texts), *shape))
-        return self._predict_rows(rows, batch_size, tf.string)
+        return np.array(texts, object).reshape((len(texts), *shape))
 
-    def _predict_numbers(self, numbers, batch_size):
+    def _read_numbers(self, numbers):
         spec = self._input_spec()
         numbers = np.asarray(numbers)
         if not spec.shape.is_compatible_with(numbers.shape):
@@ -207,9 +235,10 @@ class ExportedModel:
                 f"Received: rows of shape {numbers.shape}. "
                 "Pass what the model was trained on, the batch first."
             )
-        return self._predict_rows(numbers, batch_size, spec.dtype)
+        return numbers
 
-    def _predict_rows(self, rows, batch_size, dtype):
+    def _predict_rows(self, rows, batch_size):
+        dtype = self._input_spec().dtype
         outputs = [
             self._serve(DEFAULT, tf.cast(rows[start : start + batch_size], dtype))
             for start in range(0, len(rows), batch_size)
@@ -238,60 +267,6 @@ class ExportedModel:
                 f"{self.metadata['channels']} channels, which no image file holds. "
                 f"Received: rows={files[:3]}. Pass (n, height, width, channels)."
             )
-
-
-def _find_saved_model(path):
-    for folder in (Path(path, VERSION_FOLDER), Path(path)):
-        if (folder / "saved_model.pb").is_file():
-            return folder
-    raise ValueError(
-        "`path` must be a folder written by export_model. "
-        f"Received: path={str(path)!r}, where there is no {VERSION_FOLDER}/"
-        "saved_model.pb. Write one with tft.export_model(model, path)."
-    )
-
-
-def _load(path, folder):
-    try:
-        import_requirements(list_requirements(folder))
-        return tf.saved_model.load(str(folder))
-    except (OSError, ValueError, DecodeError, tf.errors.OpError) as error:
-        raise ValueError(
-            "`path` must be a folder written by export_model. "
-            f"Received: path={str(path)!r}, a SavedModel that cannot be read: "
-            f"{' '.join(str(error).split())[:300]}. Export the model again."
-        ) from error
-
-
-def _read_beside(path, folder):
-    beside = folder.parent / METADATA_FILE
-    if folder.name != VERSION_FOLDER or not beside.is_file():
-        return None
-    return _check_metadata(path, lambda: beside.read_text(encoding="utf-8"))
-
-
-def _read_inside(path, loaded):
-    # The version folder alone, as servers keep it.
-    return _check_metadata(path, lambda: loaded.signatures[METADATA]()["json"].numpy())
-
-
-def _check_metadata(path, read):
-    try:
-        metadata = json.loads(read())
-        version = metadata["format"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            "`path` must be a folder written by export_model. "
-            f"Received: path={str(path)!r}, a SavedModel without readable metadata "
-            f"({error!r}). Load other SavedModels with tf.saved_model.load."
-        ) from None
-    if version > FORMAT_VERSION:
-        raise ValueError(
-            f"`path` must be an export of format {FORMAT_VERSION} or older. "
-            f"Received: path={str(path)!r} of format {version}, written by tftransfer "
-            f"{metadata.get('tftransfer')}. Upgrade tftransfer."
-        )
-    return metadata
 
 
 def _are_files(rows):

@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tftransfer.decoding import decode_image
 from tftransfer.export import serve_rows
+from tftransfer.export.extra_parity import compare_extras, plan_extra_calls
 from tftransfer.export.inputs import IMAGES
 from tftransfer.export.requirements import list_requirements
+from tftransfer.export.rows import as_batch
 from tftransfer.export.signatures import DEFAULT, FROM_IMAGES
 
 TOLERANCE = 1e-4
 
 
-def measure_parity(saved_model, rows, model, model_input, task):
+def measure_parity(saved_model, rows, model, model_input, task, extras=()):
     """Compare a written SavedModel with the live model on real rows.
 
     The SavedModel is served by a new Python process that has TensorFlow and nothing
@@ -32,35 +33,48 @@ def measure_parity(saved_model, rows, model, model_input, task):
         model: The live `keras.Model`.
         model_input: Its `ModelInput`.
         task: Its `Task`.
+        extras: List of `Extra` that it serves too.
 
     Returns:
         Dictionary with `max_abs_difference` (of probabilities, or of values divided by
-        the largest value where that exceeds 1), `tolerance`, `rows`, `where`.
+        the largest value where that exceeds 1), `tolerance`, `rows`, `where`, and
+        `extra_signatures`, from the name of each to the difference of its first output,
+        divided likewise.
 
     Raises:
         RuntimeError: If the fresh process cannot serve the SavedModel, or the
             difference exceeds `TOLERANCE`.
     """
     calls = plan_calls(rows, model_input)
-    served = serve_in_fresh_process(saved_model, [call for call, _ in calls])
+    extra_calls = plan_extra_calls(extras, rows, model_input, task)
+    plan = [call for call, _ in calls] + [call for _, call, _ in extra_calls]
+    served = serve_in_fresh_process(saved_model, plan)
     live = predict_live(model, model_input, task, rows)
     differences = [
         _difference(outputs, live[indices], task)
-        for outputs, (_, indices) in zip(served, calls, strict=True)
+        for outputs, (_, indices) in zip(served, calls, strict=False)
     ]
     largest = float(np.max(differences))  # NaN stays NaN
-    if not largest <= TOLERANCE:
-        raise RuntimeError(
-            f"`model` must predict the same live and exported, to {TOLERANCE}. "
-            f"Received: a difference of {largest:.3g} on {len(rows)} rows. Nothing was "
-            "written. Look for a layer that is random or not finite at inference."
-        )
+    of_extras = compare_extras(extra_calls, served[len(calls) :])
+    _check(largest, len(rows), "predict")
+    for name, difference in of_extras.items():
+        _check(difference, len(rows), f"answer {name!r}")
     return {
         "max_abs_difference": largest,
         "tolerance": TOLERANCE,
         "rows": len(rows),
         "where": f"fresh process, {_describe_packages(saved_model)}, CPU",
+        "extra_signatures": of_extras,
     }
+
+
+def _check(difference, num_rows, what):
+    if not difference <= TOLERANCE:
+        raise RuntimeError(
+            f"`model` must {what} the same live and exported, to {TOLERANCE}. "
+            f"Received: a difference of {difference:.3g} on {num_rows} rows. Nothing "
+            "was written. Look for a layer that is random or not finite at inference."
+        )
 
 
 def _describe_packages(saved_model):
@@ -81,10 +95,7 @@ def predict_live(model, model_input, task, rows):
     predictions = []
     with tf.device("/CPU:0"):
         for row in rows:
-            batch = tf.convert_to_tensor(row)[tf.newaxis]
-            if model_input.kind == IMAGES:
-                batch = model_input.fit_size(_as_decoded(row, model_input)[tf.newaxis])
-            predictions.append(predict(batch).numpy())
+            predictions.append(predict(as_batch(row, model_input)).numpy())
     return np.concatenate(predictions)
 
 
@@ -92,23 +103,24 @@ def plan_calls(rows, model_input):
     """List the calls that bring every row through every signature.
 
     Returns:
-        List of `((signature, input name, tensor), indices of the rows)`.
+        List of `((signature, dictionary from input name to tensor), indices of the
+        rows)`.
     """
     everything = list(range(len(rows)))
     if model_input.kind != IMAGES:
         name = "texts" if model_input.dtype == "string" else "inputs"
         return [
-            ((DEFAULT, name, tf.convert_to_tensor(row)[tf.newaxis]), [index])
+            ((DEFAULT, {name: tf.convert_to_tensor(row)[tf.newaxis]}), [index])
             for index, row in enumerate(rows)
         ]
     calls = []
     if model_input.is_decodable:
         encoded = tf.stack([tf.io.encode_png(row) for row in rows])
-        calls.append(((DEFAULT, "image_bytes", encoded), everything))
+        calls.append(((DEFAULT, {"image_bytes": encoded}), everything))
     for shape in dict.fromkeys(row.shape for row in rows):
         indices = [index for index in everything if rows[index].shape == shape]
         images = tf.constant(np.stack([rows[index] for index in indices]))
-        calls.append(((FROM_IMAGES, "images", images), indices))
+        calls.append(((FROM_IMAGES, {"images": images}), indices))
     return calls
 
 
@@ -119,7 +131,7 @@ def serve_in_fresh_process(saved_model, calls):
 
     Args:
         saved_model: Folder of the SavedModel.
-        calls: List of `(signature, input name, tensor)`.
+        calls: List of `(signature, dictionary from input name to tensor)`.
 
     Returns:
         List of dictionaries from output name to array, one per call.
@@ -144,17 +156,13 @@ def serve_in_fresh_process(saved_model, calls):
 
 def _write_calls(folder, calls):
     listed = []
-    for number, (signature, name, tensor) in enumerate(calls):
-        file = f"{number}.tensor"
-        Path(folder, file).write_bytes(tf.io.serialize_tensor(tensor).numpy())
-        listed.append(
-            {
-                "signature": signature,
-                "input": name,
-                "dtype": tensor.dtype.name,
-                "file": file,
-            }
-        )
+    for number, (signature, tensors) in enumerate(calls):
+        inputs = {}
+        for name, tensor in tensors.items():
+            file = f"{number}.{name}.tensor"
+            Path(folder, file).write_bytes(tf.io.serialize_tensor(tensor).numpy())
+            inputs[name] = {"dtype": tensor.dtype.name, "file": file}
+        listed.append({"signature": signature, "inputs": inputs})
     Path(folder, "calls.json").write_text(json.dumps(listed), encoding="utf-8")
 
 
@@ -167,12 +175,6 @@ def _on_cpu():
     # The live process may hold the whole memory of an accelerator.
     quiet = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     return {**os.environ, **quiet}
-
-
-def _as_decoded(row, model_input):
-    if not model_input.is_decodable:
-        return tf.convert_to_tensor(row)
-    return decode_image(tf.io.encode_png(row), model_input.channels)
 
 
 def _difference(outputs, live, task):

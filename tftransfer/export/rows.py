@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import tensorflow as tf
 
+from tftransfer.decoding import decode_image
 from tftransfer.export.inputs import IMAGES, NUMBERS, TEXTS
 
 MOST_ROWS = 16
@@ -65,6 +66,20 @@ def make_rows(model_input):
     # A network without a resizing of its own may not bear small images.
     sizes = MADE_SIZES if model_input.resizing else [(64, 64)] * len(MADE_SIZES)
     return [_make_image(rng, *size, model_input.channels) for size in sizes]
+
+
+def as_batch(row, model_input):
+    """Return a row as the live model takes it, a batch of one.
+
+    An image goes through a PNG file, as what is served does.
+    """
+    batch = tf.convert_to_tensor(row)[tf.newaxis]
+    if model_input.kind != IMAGES:
+        return batch
+    if model_input.is_decodable:
+        encoded = tf.io.encode_png(row)
+        batch = decode_image(encoded, model_input.channels)[tf.newaxis]
+    return model_input.fit_size(batch)
 
 
 def _make_image(rng, height, width, channels):

@@ -55,7 +55,7 @@ class FixedSizeServer:
     def __init__(self, folder, metadata, name):
         self._serve = RUNTIMES[name][0](str(folder), count_cores())
         self._channels = metadata["channels"]
-        self._resizing = _build_resizing(metadata)
+        self._resizing = build_resizing_of(metadata)
 
     def serve(self, rows):
         """Return probabilities or values, `(n, num_classes)`.
@@ -76,7 +76,8 @@ class FixedSizeServer:
         return to_pixels(np.asarray(resize_images(images, self._resizing)))
 
 
-def _build_resizing(metadata):
+def build_resizing_of(metadata):
+    """Build the `Resizing` that an export's metadata describe."""
     settings = metadata["resizing"]
     return keras.layers.Resizing(
         *metadata["image_size"],

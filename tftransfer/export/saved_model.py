@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tftransfer.export.about import describe_model, hash_files
+from tftransfer.export.extras import build_extras
 from tftransfer.export.inputs import read_input
 from tftransfer.export.parity import measure_parity
 from tftransfer.export.proven_formats import (
@@ -48,6 +49,7 @@ def export_model(
     formats=None,
     quantization=None,
     representative_data=None,
+    extra_signatures=None,
 ):
     """Write a model as a SavedModel that serves what was trained, and prove it.
 
@@ -66,10 +68,10 @@ def export_model(
     - `metadata` takes nothing and returns `json`: metadata.json without the proofs,
       `"requires"`, `"formats"` and `"files"`.
 
-    All return `probabilities` `(n, num_classes)` (two columns for a single logit) and,
-    of the most probable class, `class_id` `(n,)` and `label` `(n,)`; for several labels
-    at once the probabilities are independent; `logits` `(n, num_outputs)` where the
-    model gives them; a regression returns `values`.
+    The first two return `probabilities` `(n, num_classes)` (two columns for a single
+    logit) and, of the most probable class, `class_id` `(n,)` and `label` `(n,)`; for
+    several labels at once the probabilities are independent; `logits` `(n,
+    num_outputs)` where the model gives them; a regression returns `values`.
 
     With `formats`, each lies in a folder of its name, `path/onnx` and so on, takes
     uint8 `images` `(n, height, width, channels)` of the model's own size, and returns
@@ -111,6 +113,14 @@ def export_model(
             activations: of all formats but the SavedModel.
         representative_data: For int8, data like `examples`, best from training; up to
             300 images tell how large activations get.
+        extra_signatures: List of further signatures of the SavedModel, each on what
+            `serving_default` takes: `"features"` returns `features` `(n, width)`;
+            `"explain"` takes `class_id` `(n,)` too, below 0 for the class predicted,
+            and returns `maps`, `class_id`, `label` and `heat_maps` (see `tft.explain`),
+            of what the network saw, at the model's image size; what
+            `tft.fit_domain_shift` returned, as `domain_shift`: `score` `(n,)`, and
+            `is_shifted` where it knows its threshold. They look at a row once, whatever
+            `augment`; `load_exported` has a method for each.
 
     Returns:
         Dictionary, the content of `metadata.json`.
@@ -149,6 +159,8 @@ def export_model(
     about = describe_model(plain, model_input, task, class_names, metadata)
     about["augment"] = list(views) if len(views) > 1 else None
     about["temperature"], about["calibration"] = read_temperature(temperature, task)
+    extras = build_extras(extra_signatures, plain, model_input, task, class_names)
+    about["extra_signatures"] = {extra.name: extra.about for extra in extras}
     rows = take_rows(examples, model_input)
     check_export_path(path, overwrite=overwrite)
     plan = plan_formats(
@@ -156,20 +168,19 @@ def export_model(
     )
     num_bytes = sum(weight.numpy().nbytes for weight in plain.weights)
     check_free_space(path, num_bytes * len(formats or [1]))
-    if len(views) > 1:
-        plain = build_averaging(plain, views, task)
-        model_input = read_input(plain)
-    if about["temperature"] != 1:
-        plain = scale_logits(plain, about["temperature"])
-    signatures = build_signatures(plain, model_input, task, class_names)
+    plain = _with_views_and_temperature(plain, views, about["temperature"], task)
+    model_input = read_input(plain)
+    signatures = build_signatures(plain, model_input, task, class_names, extras)
     about["signatures"] = {name: each.describe() for name, each in signatures.items()}
     signatures[METADATA] = build_metadata_signature(about)
     with replace_when_whole(path, overwrite) as folder:
         saved_model = folder / VERSION_FOLDER
         with _explaining_failure(path):
-            write_signatures(plain, signatures, saved_model)
+            write_signatures(plain, signatures, saved_model, extras)
         about["requires"] = list_requirements(saved_model)
-        about["parity"] = measure_parity(saved_model, rows, plain, model_input, task)
+        about["parity"] = measure_parity(
+            saved_model, rows, plain, model_input, task, extras
+        )
         with _explaining_failure(path):
             proofs = write_formats(plan, folder, saved_model, plain, model_input, task)
             about["formats"] = describe_formats(plan, proofs, task)
@@ -177,6 +188,12 @@ def export_model(
             _write_json(folder / METADATA_FILE, about)
     tell_proofs(path, about["parity"], proofs, verbose)
     return about
+
+
+def _with_views_and_temperature(model, views, temperature, task):
+    if len(views) > 1:
+        model = build_averaging(model, views, task)
+    return model if temperature == 1 else scale_logits(model, temperature)
 
 
 def plain_model(model):

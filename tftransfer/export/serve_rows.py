@@ -2,8 +2,8 @@
 
 Usage: `python serve_rows.py SAVED_MODEL FOLDER [MODULE ...]`. The modules bring
 operations that the SavedModel needs. FOLDER holds `calls.json`, a list of
-`{"signature", "input", "dtype", "file"}`, and the serialized tensors it names; the
-outputs of call 0 are written to `0.npz`, and so on.
+`{"signature", "inputs"}`, and the serialized tensors that its inputs name, each with
+its `dtype`; the outputs of call 0 are written to `0.npz`, and so on.
 """
 
 import importlib
@@ -29,9 +29,11 @@ def main(saved_model, folder, *modules):
     signatures = tf.saved_model.load(saved_model).signatures
     calls = json.loads(Path(folder, "calls.json").read_text(encoding="utf-8"))
     for number, call in enumerate(calls):
-        stored = tf.io.read_file(str(Path(folder, call["file"])))
-        rows = tf.io.parse_tensor(stored, call["dtype"])
-        outputs = signatures[call["signature"]](**{call["input"]: rows})
+        inputs = {}
+        for name, each in call["inputs"].items():
+            stored = tf.io.read_file(str(Path(folder, each["file"])))
+            inputs[name] = tf.io.parse_tensor(stored, each["dtype"])
+        outputs = signatures[call["signature"]](**inputs)
         arrays = {name: value.numpy() for name, value in outputs.items()}
         if "label" in arrays:
             arrays["label"] = np.array([text.decode() for text in arrays["label"]], "U")

@@ -12,6 +12,7 @@ from tftransfer.export.inputs import IMAGES, TEXTS
 
 DEFAULT, FROM_IMAGES, METADATA = "serving_default", "serve_images", "metadata"
 CLASS_OUTPUTS = ("probabilities", "class_id", "label")
+CLASS_SPEC = tf.TensorSpec([None], tf.int64, name="class_id")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Signature:
         return {"inputs": inputs, "outputs": list(self.outputs)}
 
 
-def build_signatures(model, model_input, task, class_names):
+def build_signatures(model, model_input, task, class_names, extras=()):
     """Build the serving functions of a model.
 
     Args:
@@ -39,33 +40,30 @@ def build_signatures(model, model_input, task, class_names):
         model_input: Its `ModelInput`.
         task: Its `Task`.
         class_names: Names of the classes, one per column of probabilities.
+        extras: List of `Extra`, each a function of its own.
 
     Returns:
         Dictionary from signature name to `Signature`. Image models have
         `serving_default` (encoded images, where a file can hold the channels, else
         pixels) and `serve_images` (uint8 pixels of any size); others have
-        `serving_default` on what the model takes.
+        `serving_default` on what the model takes, and so do all `extras`.
     """
 
     def serve(rows):
-        shape = tf.shape(rows)
-        # Some kernels fail on no rows at all (TensorFlow 2.21, Conv2D on CPU).
-        one_row = tf.zeros(tf.maximum(shape, 1), rows.dtype)
-        some = tf.cond(shape[0] > 0, lambda: rows, lambda: one_row)
-        some = tf.ensure_shape(some, rows.shape)
-        outputs = tf.cast(model(some, training=False), tf.float32)[: shape[0]]
+        outputs = tf.cast(model(rows, training=False), tf.float32)
         return name_outputs(task, class_names, outputs)
 
     outputs = _list_outputs(task)
-    if model_input.kind != IMAGES:
-        function, spec = _of_rows(serve, model_input)
-        return {DEFAULT: Signature(function, (spec,), outputs)}
-    function, spec = _of_images(serve, model_input)
-    from_images = Signature(function, (spec,), outputs)
-    if not model_input.is_decodable:
-        return {DEFAULT: from_images, FROM_IMAGES: from_images}
-    function, spec = _of_bytes(serve, model_input)
-    return {DEFAULT: Signature(function, (spec,), outputs), FROM_IMAGES: from_images}
+    built = {DEFAULT: _of_default_input(serve, model_input, outputs)}
+    if model_input.is_decodable:
+        built[FROM_IMAGES] = _of_input(serve, _pixel_reader(model_input), outputs)
+    elif model_input.kind == IMAGES:
+        built[FROM_IMAGES] = built[DEFAULT]
+    for extra in extras:
+        built[extra.name] = _of_default_input(
+            extra.answer, model_input, extra.outputs, extra.takes_classes
+        )
+    return built
 
 
 def build_metadata_signature(metadata):
@@ -108,11 +106,19 @@ def _list_outputs(task):
     return (*CLASS_OUTPUTS, "logits") if task.from_logits else CLASS_OUTPUTS
 
 
-def write_signatures(model, signatures, folder):
-    """Write a SavedModel with these functions and everything `model` holds."""
+def write_signatures(model, signatures, folder, extras=()):
+    """Write a SavedModel with these functions and everything that they hold.
+
+    Args:
+        model: The `keras.Model` that is served.
+        signatures: Dictionary from name to `Signature`.
+        folder: To write.
+        extras: List of `Extra`, among whose layers may be others than the model's.
+    """
     # Given the model itself, Keras 3.15 would write every variable twice.
     holder = tf.Module()
     holder.model = model
+    holder.layers = [layer for extra in extras for layer in extra.layers]
     archive = keras.export.ExportArchive()
     archive.track(holder)
     for name, signature in signatures.items():
@@ -120,34 +126,75 @@ def write_signatures(model, signatures, folder):
     archive.write_out(str(folder), verbose=False)
 
 
-def _of_bytes(serve, model_input):
+def name_default_input(model_input):
+    """Return the name of what `serving_default` takes."""
+    return _read_default_input(model_input)[1].name
+
+
+def _of_default_input(answer, model_input, outputs, takes_classes=False):
+    reader = _read_default_input(model_input)
+    return _of_input(answer, reader, outputs, takes_classes)
+
+
+def _read_default_input(model_input):
+    if model_input.kind != IMAGES:
+        return _row_reader(model_input)
+    if model_input.is_decodable:
+        return _file_reader(model_input)
+    return _pixel_reader(model_input)
+
+
+def _of_input(answer, reader, outputs, takes_classes=False):
+    """Build a `Signature`; the names of its specs are those of the served inputs."""
+    read, spec = reader
+
+    def serve(rows, *class_id):
+        return _answer_some(answer, read(rows), *class_id)
+
+    specs = (spec, CLASS_SPEC) if takes_classes else (spec,)
+    return Signature(serve, specs, outputs)
+
+
+def _answer_some(answer, *inputs):
+    """Answer rows, even if there are none.
+
+    Some kernels fail on no rows at all (TensorFlow 2.21, Conv2D on CPU).
+    """
+    num_rows = tf.shape(inputs[0])[0]
+    outputs = answer(*(_at_least_one_row(rows) for rows in inputs))
+    return {name: value[:num_rows] for name, value in outputs.items()}
+
+
+def _at_least_one_row(rows):
+    shape = tf.shape(rows)
+    one_row = tf.zeros(tf.maximum(shape, 1), rows.dtype)
+    some = tf.cond(shape[0] > 0, lambda: rows, lambda: one_row)
+    return tf.ensure_shape(some, rows.shape)
+
+
+def _file_reader(model_input):
     channels, resizing = model_input.channels, model_input.resizing
     image_shape = (*model_input.image_size, channels)
 
-    def read(encoded):
+    def read_one(encoded):
         # Images differ in size, so each is resized before they become a batch.
         pixels = tf.cast(decode_image(encoded, channels), tf.float32)
         return tf.ensure_shape(resizing(pixels), image_shape)
 
-    def serve_bytes(image_bytes):
+    def read(image_bytes):
         spec = tf.TensorSpec(image_shape, tf.float32)
-        return serve(tf.map_fn(read, image_bytes, fn_output_signature=spec))
+        return tf.map_fn(read_one, image_bytes, fn_output_signature=spec)
 
-    return serve_bytes, tf.TensorSpec([None], tf.string, name="image_bytes")
+    return read, tf.TensorSpec([None], tf.string, name="image_bytes")
 
 
-def _of_images(serve, model_input):
-    def serve_images(images):
-        return serve(model_input.fit_size(images))
-
+def _pixel_reader(model_input):
     shape = [None, None, None, model_input.channels]
-    return serve_images, tf.TensorSpec(shape, tf.uint8, name="images")
+    return model_input.fit_size, tf.TensorSpec(shape, tf.uint8, name="images")
 
 
-def _of_rows(serve, model_input):
+def _row_reader(model_input):
     shape = [None, *model_input.shape[1:]]
-    # The name of the argument is the name of the input for those who serve it.
     if model_input.kind == TEXTS:
-        return lambda texts: serve(texts), tf.TensorSpec(shape, tf.string, name="texts")
-    spec = tf.TensorSpec(shape, model_input.dtype, name="inputs")
-    return lambda inputs: serve(inputs), spec
+        return tf.identity, tf.TensorSpec(shape, tf.string, name="texts")
+    return tf.identity, tf.TensorSpec(shape, model_input.dtype, name="inputs")

@@ -26,7 +26,7 @@ def plot_heat_maps(
     Args:
         images: The images that were explained, by row, values 0..255: see
             `plot_examples`.
-        explanation: `Explanation` of `tft.explain`.
+        explanation: `Explanation` of `tft.explain` or of an export's `explain`.
         path: Image file to write or replace: PNG, PDF or SVG.
         class_names: One str for each class; `None` writes numbers.
         captions: One str for each image, instead of the class explained.
@@ -75,7 +75,7 @@ def build_heat_map_figure(
         A `matplotlib.figure.Figure`.
     """
     check_whole_number("num_examples", num_examples)
-    heat_maps = np.asarray(explanation.heat_maps)
+    heat_maps = [np.asarray(each) for each in explanation.heat_maps]
     _check_count("images", len(images), len(heat_maps))
     captions = _read_captions(captions, explanation.classes, class_names)
     _check_count("captions", len(captions), len(heat_maps))
@@ -83,8 +83,8 @@ def build_heat_map_figure(
     pixels = read_images(images, rows)
     num_lines = -(-len(rows) // PAIRS)
     num_pairs = min(PAIRS, len(rows))
-    height, width = heat_maps.shape[1:]
-    tile = np.clip(1.75 * height / width, 0.5, 4)  # of an image 1.75 inches wide
+    tallest = max(heat_maps[row].shape[0] / heat_maps[row].shape[1] for row in rows)
+    tile = np.clip(1.75 * tallest, 0.5, 4)  # of an image 1.75 inches wide
     figure = make_figure(4 * num_pairs, 0.1 + (0.6 + tile) * num_lines)
     cells = figure.subfigures(num_lines, num_pairs, squeeze=False)
     for row, cell in zip(rows, cells.flat, strict=False):

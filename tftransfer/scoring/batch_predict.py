@@ -8,8 +8,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tftransfer.checks import check_whole_number
-from tftransfer.export.inference import ExportedModel, load_exported
+from tftransfer.export.inference import ExportedModel
 from tftransfer.export.inputs import IMAGES, TEXTS
+from tftransfer.export.loading import load_exported
 from tftransfer.export.predictions import build_predictions
 from tftransfer.scoring.journal import Journal
 from tftransfer.scoring.outputs import check_output, write_output

@@ -1,0 +1,130 @@
+"""What the further signatures of an export answer, row by row."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.checks import check_whole_number
+from tftransfer.decoding import decode_image
+from tftransfer.explanation.explain import Explanation
+from tftransfer.explanation.maps import resize_heat, seen_box, to_heat
+from tftransfer.export.extras import DOMAIN_SHIFT, EXPLAIN
+from tftransfer.export.runtimes import build_resizing_of
+from tftransfer.export.signatures import CLASS_SPEC
+
+PREDICTED = -1  # class number that stands for the class predicted
+
+
+def check_has_extra(exported, name):
+    """Raise `ValueError` unless an `ExportedModel` serves a signature."""
+    if name in exported.signatures:
+        return
+    held = sorted(exported.metadata.get("extra_signatures") or {})
+    wanted = (
+        "tft.fit_domain_shift(model, train)" if name == DOMAIN_SHIFT else f"{name!r}"
+    )
+    raise ValueError(
+        f"`{name}` must be asked of an export that has this signature, loaded with "
+        f'engine="tensorflow". Received: extra_signatures={held}, '
+        f"engine={exported.engine!r}. Export with extra_signatures=[{wanted}]."
+    )
+
+
+def answer_rows(exported, name, rows, batch_size, classes=None):
+    """Run rows through a signature.
+
+    Args:
+        exported: `ExportedModel`.
+        name: Of the signature.
+        rows: List of encoded images, of images, of texts or of arrays.
+        batch_size: Most rows computed at once.
+        classes: int64 array `(n,)` for the signature that takes them.
+
+    Returns:
+        Dictionary from the name of an output to an array or, where the shapes of rows
+        differ, a list of arrays.
+    """
+    check_has_extra(exported, name)
+    check_whole_number("batch_size", batch_size)
+    if not rows:
+        raise ValueError(
+            "`rows` must hold at least one row. Received: 0 rows. Pass files or arrays."
+        )
+    inputs = exported.metadata["signatures"][name]["inputs"]
+    (taken,) = set(inputs) - {CLASS_SPEC.name}
+    is_file = taken == "image_bytes"
+    if is_file:
+        rows = [
+            x if isinstance(x, bytes) else tf.io.encode_png(x).numpy() for x in rows
+        ]
+    elif len({np.shape(row) for row in rows}) > 1:
+        batch_size = 1
+    parts = []
+    for start in range(0, len(rows), batch_size):
+        some = slice(start, start + batch_size)
+        batch = np.array(rows[some], object) if is_file else np.stack(rows[some])
+        feed = {taken: tf.convert_to_tensor(batch, inputs[taken]["dtype"])}
+        if classes is not None:
+            feed[CLASS_SPEC.name] = tf.constant(classes[some], CLASS_SPEC.dtype)
+        parts.append(exported.signatures[name](**feed))
+    return {key: _join([part[key].numpy() for part in parts]) for key in parts[0]}
+
+
+def read_classes(classes, num_rows, metadata):
+    """Return the classes asked for, int64 `(n,)`, `PREDICTED` where none is.
+
+    Raises:
+        ValueError: If they are no class numbers, or none for a regression of several
+            values.
+    """
+    num_classes = len(metadata["class_names"])
+    if classes is None and metadata["task"] == "regression" and num_classes > 1:
+        raise ValueError(
+            "`classes` must be given for a regression of several values. Received: "
+            f"classes=None for {num_classes} values. Pass the number of the value."
+        )
+    numbers = np.asarray(PREDICTED if classes is None else classes)
+    fits = numbers.shape in ((), (num_rows,)) and numbers.dtype.kind in "ui"
+    if classes is not None:
+        fits = fits and not (numbers < 0).any() and not (numbers >= num_classes).any()
+    if not fits:
+        raise ValueError(
+            f"`classes` must be whole numbers in 0..{num_classes - 1}, one, or one for "
+            f"each of {num_rows} images. Received: classes={classes!r}. Leave it out "
+            "for the classes predicted."
+        )
+    return np.broadcast_to(numbers, (num_rows,)).astype("int64")
+
+
+def lay_over(answers, rows, metadata):
+    """Lay heat over images of any size.
+
+    Args:
+        answers: What `answer_rows` gives for `"explain"`.
+        rows: List of encoded images or of images.
+        metadata: Of the export.
+
+    Returns:
+        An `Explanation`.
+    """
+    resizing = build_resizing_of(metadata) if metadata["resizing"] else None
+    sizes = [_size_of(row, metadata["channels"]) for row in rows]
+    heat_maps = []
+    for each, size in zip(answers["maps"], sizes, strict=True):
+        heat = resize_heat(to_heat(each[None]), seen_box(size, resizing), size)
+        heat_maps.append(keras.ops.convert_to_numpy(heat)[0])
+    alike = np.stack(heat_maps) if len(set(sizes)) == 1 else heat_maps
+    method = metadata["extra_signatures"][EXPLAIN]["method"]
+    classes = answers["class_id"].astype(int)
+    return Explanation(alike, classes, method, answers["maps"])
+
+
+def _size_of(row, channels):
+    image = decode_image(row, channels) if isinstance(row, bytes) else row
+    return tuple(map(int, image.shape[:2]))
+
+
+def _join(arrays):
+    if len({array.shape[1:] for array in arrays}) > 1:
+        return [row for array in arrays for row in array]
+    return np.concatenate(arrays)
