@@ -116,3 +116,21 @@ def test_int8_needs_rows_that_tell_how_large_activations_get(
     words = ["export", model_file, str(tmp_path / "x"), "--formats", "onnx"]
     assert main.main([*words, "--quantization", "int8"]) == 2
     assert "representative_data" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_features_and_strange_rows_are_asked_for_by_name(
+    model_file, photos, tmp_path, capsys
+):
+    words = ["export", model_file, str(tmp_path / "x"), "--extra", "features"]
+    named = ["--domain-shift", str(photos), "--examples", str(photos)]
+    assert main.main([*words, *named]) == 0
+    exported = tft.load_exported(tmp_path / "x")
+    files = [str(path) for path in sorted(photos.rglob("*.png"))[:3]]
+    assert exported.features(files).shape == (3, 3)
+    threshold = exported.metadata["extra_signatures"]["domain_shift"]["threshold"]
+    assert (exported.domain_shift(files) <= 2 * threshold).any()
+    words = ["export", model_file, str(tmp_path / "y"), "--extra", "explain"]
+    capsys.readouterr()
+    assert main.main(words) == 2
+    assert "must have a feature map" in capsys.readouterr().err

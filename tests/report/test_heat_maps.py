@@ -95,3 +95,13 @@ def test_what_does_not_fit_is_refused(images, explanation):
 def test_the_path_is_checked_before_drawing():
     with pytest.raises(ValueError, match="Received: path='heat.jpg'"):
         plot_heat_maps(None, None, "heat.jpg")
+
+
+def test_images_may_differ_in_size(rng):
+    sizes = [(6, 8), (9, 3)]
+    images = [rng.integers(0, 256, (*size, 3), dtype="uint8") for size in sizes]
+    heat_maps = [rng.random(size) for size in sizes]
+    found = types.SimpleNamespace(heat_maps=heat_maps, classes=np.array([0, 1]))
+    drawn = pairs(build_heat_map_figure(images, found))
+    for (_, _, heated), heat in zip(drawn, heat_maps, strict=True):
+        np.testing.assert_array_equal(heated.images[1].get_array(), heat)

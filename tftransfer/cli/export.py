@@ -46,6 +46,12 @@ def add_arguments(parser):
         help="labeled rows, not trained on, to fit a temperature to, so that "
         "probabilities mean what they say",
     )
+    _add_signature_arguments(parser)
+    _add_format_arguments(parser)
+    add_reading_arguments(parser)
+
+
+def _add_signature_arguments(parser):
     group = parser.add_argument_group("further signatures")
     group.add_argument(
         "--extra",
@@ -55,8 +61,11 @@ def add_arguments(parser):
         "--domain-shift",
         metavar="DATA",
         help="labeled rows trained on, for a score of how strange a row is; those of "
-        "--calibrate set its threshold",
+        "--calibrate, else --examples, set its threshold",
     )
+
+
+def _add_format_arguments(parser):
     group = parser.add_argument_group("formats")
     group.add_argument(
         "--formats",
@@ -77,7 +86,6 @@ def add_arguments(parser):
         metavar="DATA",
         help=f"labeled rows to compare and measure on: {SOURCES}",
     )
-    add_reading_arguments(parser)
 
 
 def run(arguments):
@@ -96,20 +104,17 @@ def run(arguments):
             ("trained_on", arguments.domain_shift),
         )
     }
-    validation, temperature = rows.pop("validation_data"), None
-    trained_on = rows.pop("trained_on")
+    validation, trained_on = rows.pop("validation_data"), rows.pop("trained_on")
+    temperature = None
     if validation is not None:
         temperature = tft.calibrate(
-            model,
-            validation,
-            task=arguments.task,
-            class_names=names,
-            augment=arguments.augment,
+            model, validation, task=task, class_names=names, augment=arguments.augment
         )
         print(temperature)
     extra = arguments.extra.split(",") if arguments.extra else []
     if trained_on is not None:
-        shift = tft.fit_domain_shift(model, trained_on, inside=validation, task=task)
+        known = rows["examples"] if validation is None else validation
+        shift = tft.fit_domain_shift(model, trained_on, inside=known, task=task)
         extra.append(shift)
     formats = arguments.formats and ["tf_saved_model", *arguments.formats.split(",")]
     tft.export_model(
