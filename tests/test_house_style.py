@@ -51,6 +51,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "writing",
     },
     "views": {"checks", "resizing"},
+    "ensembles": {"freezing", "resizing", "tasks", "views"},
     "card": {"export", "writing"},
     "scoring": {"checks", "data", "decoding", "export", "store", "writing"},
     "validation": {"checks", "methods", "tasks", "weighting"},

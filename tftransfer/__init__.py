@@ -55,6 +55,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "add_lora": "lora.adapters",
     "add_residual_adapters": "branches.residual_adapter",
     "add_side_network": "branches.side_network",
+    "average_models": "ensembles",
     "batch_by_length": "data.by_length",
     "batch_predict": "scoring.batch_predict",
     "build_resizing": "resizing",
