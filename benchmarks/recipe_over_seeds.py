@@ -2,6 +2,7 @@
 
 Run:  python benchmarks/recipe_over_seeds.py elpv --seeds 5
       python benchmarks/recipe_over_seeds.py mnist_to_usps --option data_dir=DIR
+      ... --seeds 2 --first 3    seeds 3 and 4
 Prints one row for each result and saves all of them, with the machine and the versions,
 as JSON beside this file when --save is given.
 """
@@ -21,10 +22,10 @@ import tensorflow as tf
 ROOT = Path(__file__).parents[1]
 
 
-def main(recipe, seeds, options, save):
+def main(recipe, seeds, first, options, save):
     module = load(ROOT / "recipes" / f"{recipe}.py")
     runs = []
-    for seed in range(seeds):
+    for seed in range(first, first + seeds):
         wall, cpu = time.perf_counter(), time.process_time()
         results = module.main(seed=seed, **options)
         run = {
@@ -36,7 +37,8 @@ def main(recipe, seeds, options, save):
         runs.append(run)
         print(json.dumps(run), flush=True)
         keras.utils.clear_session()
-    print(f"\n{recipe}, seeds 0 to {seeds - 1}, options {options}, {machine()}")
+    last = first + seeds - 1
+    print(f"\n{recipe}, seeds {first} to {last}, options {options}, {machine()}")
     for name in runs[0]["results"]:
         print(f"{describe([run['results'][name] for run in runs])}  {name}")
     for name in ("wall_minutes", "cpu_minutes"):
@@ -87,7 +89,9 @@ if __name__ == "__main__":
     )
     parser.add_argument("recipe", help="name of a file in recipes/, without .py")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--option", type=parse_option, action="append", default=[])
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
-    main(arguments.recipe, arguments.seeds, dict(arguments.option), arguments.save)
+    options = dict(arguments.option)
+    main(arguments.recipe, arguments.seeds, arguments.first, options, arguments.save)

@@ -105,6 +105,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "plot_examples": "report.examples",
     "plot_heat_maps": "report.heat_maps",
     "plot_history": "report.history",
+    "plot_ranking": "report.ranking",
     "plot_reliability": "report.reliability",
     "plot_strategies": "report.strategies",
     "predict": "evaluation.predict",

@@ -16,6 +16,7 @@ from tftransfer.cli import (
     evaluate,
     export,
     predict,
+    rank,
     report,
     train,
 )
@@ -25,6 +26,7 @@ _COMMANDS = {
     "demo": demo,
     "train": train,
     "adapt": adapt,
+    "rank": rank,
     "doctor": doctor,
     "evaluate": evaluate,
     "predict": predict,
@@ -45,6 +47,7 @@ _FLAGS = {  # what messages for Python programs call it -> its name here
 _EXAMPLES = """\
 examples:
   tftransfer demo
+  tftransfer rank photos/
   tftransfer train photos/ --output saved_models/photos
   tftransfer adapt photos/ new_photos/ --output saved_models/new --ask 20
   tftransfer predict saved_models/photos new/*.jpg

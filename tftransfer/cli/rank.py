@@ -1,0 +1,117 @@
+"""Rank pretrained networks by how well their features suit your data, before training.
+
+Features are kept, so that a second ranking and the training that follows do not compute
+them again. Only rows to learn from are read: leave those to test on out of DATA.
+"""
+
+import argparse
+import importlib.util
+import json
+
+import tftransfer as tft
+from tftransfer.cli.datasets import add_data_arguments, load_datasets, read_image_size
+from tftransfer.cli.domains import load_target
+from tftransfer.writing import check_may_write, replace_when_whole
+
+HELP = "rank pretrained networks for your data"
+EXAMPLES = """\
+examples:
+  tftransfer rank photos/
+  tftransfer rank photos/ --target new_photos/ --output ranking
+  tftransfer rank reviews.csv --text-column review --scores linear_probe,knn
+  tftransfer rank cifar10 --splits "train[:5000]" --data-dir data --budget 600 --json
+"""
+_SIZE = 224  # pixels, of images for networks whose own size is not known
+_SCORES = "logme, h_score, nce, leep, linear_probe, knn"
+
+
+def add_arguments(parser):
+    """Add the arguments of this command."""
+    add_data_arguments(parser)
+    group = parser.add_argument_group("ranking")
+    group.add_argument(
+        "--backbones",
+        metavar="HANDLES",
+        help="with commas (default: all whose weights are on this machine)",
+    )
+    group.add_argument("--scores", help=f"with commas, out of {_SCORES} (default: all)")
+    group.add_argument("--sort-by", metavar="SCORE", help="default: the first score")
+    group.add_argument(
+        "--task", choices=["classification", "regression"], default="classification"
+    )
+    group.add_argument(
+        "--target",
+        metavar="DATA",
+        help="where the model will work, for the distance to there; labels stay unread",
+    )
+    group.add_argument("--target-split", default="train", help="of a TFDS dataset")
+    group.add_argument("--max-rows", type=int, default=5000, metavar="N")
+    group.add_argument(
+        "--budget", type=float, metavar="SECONDS", help="begin no network after that"
+    )
+    group.add_argument(
+        "--output", help="folder to write: ranking.json, and a figure with matplotlib"
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace the output")
+    group.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments):
+    """Run the command."""
+    if arguments.output:
+        check_may_write(arguments.output, arguments.overwrite)
+    handles = arguments.backbones.split(",") if arguments.backbones else None
+    size = _choose_image_size(arguments, handles)
+    data = _load(arguments, size)
+    given = {} if arguments.scores is None else {"scores": arguments.scores.split(",")}
+    ranking = tft.rank_backbones(
+        data,
+        handles or "available",
+        task=arguments.task,
+        target=_load_target(arguments, size, data.class_names),
+        sort_by=arguments.sort_by,
+        budget=arguments.budget,
+        max_rows=arguments.max_rows,
+        seed=arguments.seed,
+        verbose=0 if arguments.json else "auto",
+        **given,
+    )
+    if arguments.output:
+        with replace_when_whole(arguments.output, arguments.overwrite) as folder:
+            ranking.save(folder / "ranking.json")
+            if importlib.util.find_spec("matplotlib") is not None:
+                tft.plot_ranking(ranking, folder / "ranking.png")
+    print(json.dumps(ranking.to_dict()) if arguments.json else f"\n{ranking}")
+
+
+def _choose_image_size(arguments, handles):
+    """Return the largest size that a network takes; each resizes to its own."""
+    asked = read_image_size(arguments)
+    if asked is not None or arguments.text_column:
+        return asked
+    known = tft.list_backbones(local_only=handles is None)
+    sizes = [
+        max(info.image_size)
+        for info in known
+        if info.image_size and (handles is None or info.handle in handles)
+    ]
+    return (max(sizes, default=_SIZE),) * 2
+
+
+def _load(arguments, size):
+    data, *_ = load_datasets(
+        arguments,
+        size,
+        default_splits=["train"],
+        task=None if arguments.task == "classification" else arguments.task,
+        validation_fraction=1.0,
+    )
+    return data
+
+
+def _load_target(arguments, size, class_names):
+    if arguments.target is None:
+        return None
+    words = vars(arguments) | {"any_classes": True}
+    target = load_target(argparse.Namespace(**words), size, list(class_names or []))
+    return target.data.data
