@@ -9,9 +9,9 @@ Rivals, in the same process, in turn, on the same pixels:
 - bare: the Keras model as a `tf.function` on float pixels, logits out;
 - pixels: `serve_images` of the export, uint8 in; probabilities, class and label out;
 - files: `serving_default` of the export on the same images as PNG, decoded inside.
-`over_bare` is the median over rounds of a round's seconds over those of bare in the same
-round, minus 1; `low` and `high` are its quartiles. The bar of the project, for pixels:
-5 %. Decoding is work that somebody has to do, so that of files has no bar.
+`over_bare` is the median over rounds of a round's seconds over those of bare in the
+same round, minus 1; `low` and `high` are its quartiles. The bar of the project, for
+pixels: 5 %. Decoding is work that somebody has to do, so that of files has no bar.
 """
 
 import argparse
