@@ -8,10 +8,10 @@ from tftransfer.adaptation import end_to_end
 from tftransfer.adaptation.domain_batches import DomainBatches
 from tftransfer.adaptation.domain_models import class_probabilities
 from tftransfer.adaptation.end_to_end import EndToEnd
-from tftransfer.adaptation.pacing import Clock
 from tftransfer.methods.control import fit_control
 from tftransfer.methods.problem import Problem
 from tftransfer.methods.softmax_regression import softmax
+from tftransfer.pacing import Clock
 
 
 @pytest.fixture(autouse=True)

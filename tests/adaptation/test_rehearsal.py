@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 
-from tftransfer.adaptation.pacing import Clock
 from tftransfer.adaptation.rehearsal import rehearse
+from tftransfer.pacing import Clock
 
 
 class Network:

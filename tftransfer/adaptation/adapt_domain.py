@@ -13,12 +13,12 @@ from tftransfer.adaptation.domain_result import DomainAdaptation
 from tftransfer.adaptation.end_to_end import EndToEnd
 from tftransfer.adaptation.linear_student import fit_linear_student
 from tftransfer.adaptation.network_choice import choose_network
-from tftransfer.adaptation.pacing import Clock
 from tftransfer.backbones.catalog import load_backbone
 from tftransfer.checks import check_positive
 from tftransfer.data.unlabeled import UnlabeledDomain
 from tftransfer.features.extract_features import extract_features
 from tftransfer.models import build_transfer_model
+from tftransfer.pacing import Clock
 
 
 def adapt_domain(

@@ -17,13 +17,13 @@ from tftransfer.adaptation.domain_models import (
     head_on_raw_features,
     set_head,
 )
-from tftransfer.adaptation.pacing import TIMED, Clock, Pace
 from tftransfer.adaptation.rehearsal import rehearse
 from tftransfer.alignment.adabn import adapt_batch_norm
 from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.alignment.cdan import CDAN
 from tftransfer.alignment.mcc import MCC
 from tftransfer.methods.problem import Candidate
+from tftransfer.pacing import TIMED, Clock, Pace
 
 STEPS, LEAST_STEPS = 1500, 200  # of training, and without which it is not tried
 LEARNING_RATE = 3e-4

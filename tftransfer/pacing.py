@@ -17,7 +17,7 @@ class Clock:
 
     Example:
 
-    >>> from tftransfer.adaptation.pacing import Clock
+    >>> from tftransfer.pacing import Clock
     >>> 59 < Clock(60).left <= 60
     True
     """

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from tftransfer.adaptation import pacing
-from tftransfer.adaptation.pacing import Clock, Pace
+from tftransfer import pacing
+from tftransfer.pacing import Clock, Pace
 
 
 class FakeTime:

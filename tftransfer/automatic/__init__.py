@@ -1,0 +1,1 @@
+"""The best model that a time budget buys."""

@@ -1,0 +1,86 @@
+"""The first thing to try: a linear head on what a frozen network gives."""
+
+import dataclasses
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from tftransfer.automatic.result import Trial
+from tftransfer.features.extract_features import extract_features
+from tftransfer.models import build_transfer_model
+from tftransfer.training.linear_head import solve_linear_head
+
+STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001)  # C of scikit-learn's logistic regression
+
+
+@dataclasses.dataclass(eq=False)
+class Frozen:
+    """A network with a head learned on its features.
+
+    Attributes:
+        handle: What `load_backbone` takes, or a `Backbone`.
+        name: Of the network, with its image size.
+        model: Compiled model, its backbone as pretrained.
+        trial: `Trial`.
+        rate: Rows a second that the network runs on this machine.
+    """
+
+    handle: Any
+    name: str
+    model: keras.Model
+    trial: Trial
+    rate: float
+
+
+def rows_per_second(backbone, problem):
+    """Measure how fast a network runs here, on one batch."""
+    batch = next(iter(problem.plain))[0]
+    backbone.model.predict_on_batch(batch)  # builds what the second call runs
+    started = time.perf_counter()
+    backbone.model.predict_on_batch(batch)
+    return len(batch) / (time.perf_counter() - started)
+
+
+def try_frozen(handle, name, backbone, rate, problem, clock, extracting):
+    """Learn a head on stored features; the strength of its penalty by validation loss.
+
+    Args:
+        handle: What the backbone was loaded from.
+        name: To show.
+        backbone: `Backbone`.
+        rate: Rows a second that it runs.
+        problem: `Problem`.
+        clock: `Clock`.
+        extracting: Dict of further arguments of `extract_features`.
+
+    Returns:
+        `Frozen`.
+    """
+    known = extract_features(backbone.model, problem.plain, **extracting)
+    judged = extract_features(backbone.model, problem.validation, **extracting)
+    rows, labels = np.asarray(known.features), np.asarray(known.labels)
+    least, kernel, bias, outputs = np.inf, None, None, None
+    for strength in STRENGTHS:
+        penalty = keras.regularizers.L2(1 / (2 * strength * len(rows)))
+        dense = keras.layers.Dense(
+            problem.task.num_outputs, kernel_regularizer=penalty, dtype="float32"
+        )
+        solve_linear_head(dense, rows, labels, problem.task)
+        weights = dense.get_weights()
+        found = np.asarray(judged.features) @ weights[0] + weights[1]
+        loss = problem.loss(found)
+        if loss < least:
+            least, (kernel, bias), outputs = loss, weights, found
+    model = build_transfer_model(
+        backbone,
+        num_classes=problem.task.num_outputs,
+        task=problem.task.name,
+        seed=problem.seed,
+    )
+    model.layers[-1].set_weights([kernel, bias])
+    predicted = np.asarray(problem.task.probabilities(outputs))
+    label = f"{name}, frozen"
+    trial = Trial(label, problem.score(predicted), clock.spent, predicted)
+    return Frozen(handle, name, model, trial, rate)
