@@ -133,3 +133,47 @@ def test_a_strategy_and_stages_by_hand_are_refused(others, told, tmp_path, capsy
     words = ["train", "nowhere", "--output", str(tmp_path / "out"), *others]
     assert main.main([*words, "--strategy", "full"]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.slow
+def test_what_to_train_is_found_out_within_a_time(
+    photos, tiny_backbone, tmp_path, capsys
+):
+    output = tmp_path / "run"
+    words = ["train", str(photos), "--output", str(output), *OPTIONS]
+    words += ["--backbone", str(tiny_backbone), "--time-budget", "20s"]
+    assert main.main([*words, "--augment", "flip"]) == 0
+    told = capsys.readouterr().out
+    assert "7 validation rows" in told  # of 32: the other 8 are held out
+    assert "On the validation data:" in told
+    trials = json.loads((output / "trials.json").read_text())
+    assert trials["trials"][0]["name"].endswith("frozen")
+    assert trials["budget"] == 20
+    about = json.loads((output / "metadata.json").read_text())
+    assert about["metadata"]["backbone"] == str(tiny_backbone)
+    assert not (output / "history.json").exists()
+    assert main.main(["predict", str(output), str(photos / "class 1"), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--epochs", "3"], "Received: --time-budget and --epochs."),
+        (["--strategy", "full"], "--strategy"),
+        (["--task", "multi_label"], "--task multi_label"),
+        (["--head", "mlp"], "--head"),
+    ],
+)
+def test_a_time_goes_without_what_it_finds_out(tmp_path, words, message, capsys):
+    given = ["train", "x", "--output", str(tmp_path / "out"), "--time-budget", "1m"]
+    assert main.main([*given, *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["0", "ten", "10d", "-3m"])
+def test_times_are_written_as_people_do(tmp_path, wrong, capsys):
+    given = ["train", "x", "--output", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        main.main([*given, f"--time-budget={wrong}"])
+    assert "must be a time above 0 in seconds" in capsys.readouterr().err

@@ -81,6 +81,6 @@ def try_frozen(handle, name, backbone, rate, problem, clock, extracting):
     )
     model.layers[-1].set_weights([kernel, bias])
     predicted = np.asarray(problem.task.probabilities(outputs))
-    label = f"{name}, frozen"
-    trial = Trial(label, problem.score(predicted), clock.spent, predicted)
+    score = problem.score(predicted)
+    trial = Trial(f"{name}, frozen", score, clock.spent, predicted, (name,))
     return Frozen(handle, name, model, trial, rate)

@@ -19,12 +19,14 @@ class Trial:
         score: Accuracy, or for a regression R^2, on the validation rows.
         seconds: Seconds from the start until this was known.
         predicted: Probabilities or values, `(rows, columns)`.
+        backbones: Tuple of the names of what is in it.
     """
 
     name: str
     score: float
     seconds: float
     predicted: np.ndarray = dataclasses.field(repr=False)
+    backbones: tuple
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,7 +92,12 @@ class AutoTransfer:
     def to_dict(self):
         """Return everything but the model and predictions as plain Python values."""
         trials = [
-            {"name": trial.name, "score": trial.score, "seconds": trial.seconds}
+            {
+                "name": trial.name,
+                "score": trial.score,
+                "seconds": trial.seconds,
+                "backbones": list(trial.backbones),
+            }
             for trial in self.trials
         ]
         return {

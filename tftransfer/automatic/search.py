@@ -70,6 +70,9 @@ class Search:
     def fine_tune(self):
         """Fine-tune the best, then another one, and average both."""
         best = max(self._frozen, key=lambda each: each.trial.score)
+        if best.trial.score == 1:
+            self._notes.append("Nothing is left to gain on the validation rows.")
+            return
         begun = self._clock.spent
         first = self._tune(best, self._problem.seed)
         took = self._clock.spent - begun
@@ -80,7 +83,8 @@ class Search:
             return
         predicted = (first.predicted + second.predicted) / 2
         score = self._problem.score(predicted)
-        mean = Trial("mean of both tuned", score, self._clock.spent, predicted)
+        used = tuple(dict.fromkeys([*first.backbones, *second.backbones]))
+        mean = Trial("mean of both tuned", score, self._clock.spent, predicted, used)
         self._keep(mean, [self._models[first.name], self._models[second.name]])
 
     def finish(self):

@@ -43,7 +43,8 @@ def try_tuned(frozen, problem, clock, seconds, seed):
             predicted = predict(model, problem)
             epochs = pace.done / steps
             label = f"{frozen.name}, depth {depth:g}, {epochs:.2g} epochs"
-            return Trial(label, problem.score(predicted), clock.spent, predicted)
+            score, used = problem.score(predicted), frozen.trial.backbones
+            return Trial(label, score, clock.spent, predicted, used)
         for weight, value in zip(model.weights, before, strict=True):
             weight.assign(value)
     return None

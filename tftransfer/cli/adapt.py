@@ -23,6 +23,7 @@ from tftransfer.cli.adapted import (
 from tftransfer.cli.datasets import SOURCES, add_reading_arguments
 from tftransfer.cli.domains import Target, is_features, load_source, load_target
 from tftransfer.cli.domains import read_features as read_arrays
+from tftransfer.cli.durations import read_seconds
 from tftransfer.cli.networks import add_backbone_arguments, load_backbone
 from tftransfer.writing import replace_when_whole
 
@@ -67,9 +68,9 @@ def add_arguments(parser):
     group = parser.add_argument_group("adaptation")
     group.add_argument(
         "--time-budget",
-        type=float,
-        metavar="SECONDS",
-        help="train copies of the backbone too, as far as that reaches",
+        type=read_seconds,
+        metavar="TIME",
+        help="such as 10m: train copies of the backbone too, as far as that reaches",
     )
     group.add_argument(
         "--ask", type=int, metavar="N", help="write a page to label N rows of TARGET by"

@@ -51,7 +51,7 @@ def run(arguments):
     about = write_results(
         model,
         arguments.output,
-        history=history,
+        training=history,
         evaluation=evaluation,
         dataset=test,
         overwrite=True,

@@ -9,8 +9,10 @@ import importlib.util
 import json
 
 import tftransfer as tft
-from tftransfer.cli.datasets import add_data_arguments, load_datasets, read_image_size
+from tftransfer.cli.budgeted import choose_image_size
+from tftransfer.cli.datasets import add_data_arguments, load_datasets
 from tftransfer.cli.domains import load_target
+from tftransfer.cli.durations import read_seconds
 from tftransfer.writing import check_may_write, replace_when_whole
 
 HELP = "rank pretrained networks for your data"
@@ -19,9 +21,8 @@ examples:
   tftransfer rank photos/
   tftransfer rank photos/ --target new_photos/ --output ranking
   tftransfer rank reviews.csv --text-column review --scores linear_probe,knn
-  tftransfer rank cifar10 --splits "train[:5000]" --data-dir data --budget 600 --json
+  tftransfer rank cifar10 --splits "train[:5000]" --data-dir data --budget 10m --json
 """
-_SIZE = 224  # pixels, of images for networks whose own size is not known
 _SCORES = "logme, h_score, nce, leep, linear_probe, knn"
 
 
@@ -47,7 +48,7 @@ def add_arguments(parser):
     group.add_argument("--target-split", default="train", help="of a TFDS dataset")
     group.add_argument("--max-rows", type=int, default=5000, metavar="N")
     group.add_argument(
-        "--budget", type=float, metavar="SECONDS", help="begin no network after that"
+        "--budget", type=read_seconds, metavar="TIME", help="begin no network after it"
     )
     group.add_argument(
         "--output", help="folder to write: ranking.json, and a figure with matplotlib"
@@ -61,7 +62,7 @@ def run(arguments):
     if arguments.output:
         check_may_write(arguments.output, arguments.overwrite)
     handles = arguments.backbones.split(",") if arguments.backbones else None
-    size = _choose_image_size(arguments, handles)
+    size = choose_image_size(arguments, handles)
     data = _load(arguments, size)
     given = {} if arguments.scores is None else {"scores": arguments.scores.split(",")}
     ranking = tft.rank_backbones(
@@ -82,20 +83,6 @@ def run(arguments):
             if importlib.util.find_spec("matplotlib") is not None:
                 tft.plot_ranking(ranking, folder / "ranking.png")
     print(json.dumps(ranking.to_dict()) if arguments.json else f"\n{ranking}")
-
-
-def _choose_image_size(arguments, handles):
-    """Return the largest size that a network takes; each resizes to its own."""
-    asked = read_image_size(arguments)
-    if asked is not None or arguments.text_column:
-        return asked
-    known = tft.list_backbones(local_only=handles is None)
-    sizes = [
-        max(info.image_size)
-        for info in known
-        if info.image_size and (handles is None or info.handle in handles)
-    ]
-    return (max(sizes, default=_SIZE),) * 2
 
 
 def _load(arguments, size):

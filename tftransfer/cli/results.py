@@ -9,13 +9,13 @@ from tftransfer.writing import replace_when_whole
 _SHOWN = 8  # right and wrong images in examples.png
 
 
-def write_results(model, path, *, history, evaluation, dataset, overwrite, metadata):
+def write_results(model, path, *, training, evaluation, dataset, overwrite, metadata):
     """Write the export, the Keras file, the figures and the numbers of a run.
 
     Args:
         model: The trained model.
         path: Folder to write.
-        history: What `fine_tune` returned.
+        training: What `fine_tune` returned, or `auto_transfer`.
         evaluation: The `Evaluation` on `dataset`.
         dataset: The data that was evaluated, in a fixed order.
         overwrite: Whether an existing folder is replaced.
@@ -29,7 +29,7 @@ def write_results(model, path, *, history, evaluation, dataset, overwrite, metad
     """
     try:
         with replace_when_whole(path, overwrite=overwrite) as folder:
-            return _write(folder, model, history, evaluation, dataset, metadata)
+            return _write(folder, model, training, evaluation, dataset, metadata)
     except OSError as error:
         raise OSError(
             "`--output` must lie on a disk that takes all results. "
@@ -39,7 +39,7 @@ def write_results(model, path, *, history, evaluation, dataset, overwrite, metad
         ) from error
 
 
-def _write(folder, model, history, evaluation, dataset, metadata):
+def _write(folder, model, training, evaluation, dataset, metadata):
     about = tft.export_model(
         model,
         folder,
@@ -50,18 +50,27 @@ def _write(folder, model, history, evaluation, dataset, metadata):
     )
     model.save(folder / "model.keras")
     evaluation.save(folder / "evaluation.json")
+    draws = importlib.util.find_spec("matplotlib") is not None
+    if hasattr(training, "trials"):
+        training.save(folder / "trials.json")
+    else:
+        _write_history(folder, training, draws)
+    if draws:
+        _draw(folder, model, evaluation, dataset)
+    return about
+
+
+def _write_history(folder, history, draws):
     curves = {
         name: [float(value) for value in values]
         for name, values in history.history.items()
     }
     (folder / "history.json").write_text(json.dumps(curves, indent=2))
-    if importlib.util.find_spec("matplotlib") is not None:
-        _draw(folder, model, history, evaluation, dataset)
-    return about
+    if draws:
+        tft.plot_history(history, folder / "history.png")
 
 
-def _draw(folder, model, history, evaluation, dataset):
-    tft.plot_history(history, folder / "history.png")
+def _draw(folder, model, evaluation, dataset):
     if evaluation.task != "classification":
         return
     tft.plot_confusion(evaluation, folder / "confusion.png")

@@ -1,7 +1,13 @@
 """Train a model on your data: a new head first, then more of the backbone if asked."""
 
 import tftransfer as tft
+from tftransfer.cli.budgeted import (
+    check_budgeted,
+    choose_image_size,
+    train_in_time,
+)
 from tftransfer.cli.datasets import add_data_arguments, load_datasets
+from tftransfer.cli.durations import read_seconds
 from tftransfer.cli.interrupts import interrupts_kept
 from tftransfer.cli.networks import add_backbone_arguments, load_backbone
 from tftransfer.cli.results import write_results
@@ -16,6 +22,7 @@ examples:
       --backbone keras:ResNet50 --weights resnet50_notop.h5 --output saved_models/cells
   tftransfer train photos/ --strategy gradual_unfreezing --epochs 8 \\
       --output saved_models/photos
+  tftransfer train photos/ --time-budget 10m --augment flip --output saved_models/photos
   tftransfer train reviews.csv --text-column review --output saved_models/reviews
 """
 _BY_HAND = {  # what a strategy says itself, with the defaults
@@ -50,6 +57,12 @@ def add_arguments(parser):
     )
     group = parser.add_argument_group("training")
     group.add_argument(
+        "--time-budget",
+        type=read_seconds,
+        metavar="TIME",
+        help="such as 10m: find out which backbone, how deep and how long",
+    )
+    group.add_argument(
         "--strategy",
         choices=STRATEGIES,
         help="instead of the next four; --epochs are then all of them",
@@ -76,12 +89,35 @@ def add_arguments(parser):
 def run(arguments):
     """Run the command."""
     tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
+    train_model = _train_by_hand if arguments.time_budget is None else _train_in_time
+    model, training, train, validation, test = train_model(arguments)
+    evaluation = tft.evaluate(model, test, class_names=train.class_names)
+    name = getattr(test, "split_name", "held-out")
+    chosen = ", which chose the best epoch too" if test is validation else ""
+    print(f"\nOn the {name} data{chosen}:\n{evaluation}\n")
+    about = write_results(
+        model,
+        arguments.output,
+        training=training,
+        evaluation=evaluation,
+        dataset=test,
+        overwrite=arguments.overwrite,
+        metadata={
+            **_describe_origin(arguments, train),
+            "measured_on": f"the {name} data{chosen}",
+        },
+    )
+    _say_what_is_next(arguments.output, about)
+
+
+def _train_by_hand(arguments):
     stages = _read_training(arguments)
     backbone = load_backbone(arguments)
-    train, validation, test = _load_data(arguments, backbone.image_size)
-    origin = _describe_origin(arguments, train)
+    augment = _read_augment(arguments)
+    train, validation, test = _load_data(arguments, backbone.image_size, augment)
+    rows = train
     if train.element_spec[0].dtype.name == "string":
-        train = tft.batch_by_length(train, arguments.batch_size, seed=arguments.seed)
+        rows = tft.batch_by_length(train, arguments.batch_size, seed=arguments.seed)
     model = tft.build_transfer_model(
         backbone,
         num_classes=_count_outputs(train, arguments.task),
@@ -93,26 +129,28 @@ def run(arguments):
     with interrupts_kept() as callbacks:
         history = tft.fine_tune(
             model,
-            train,
+            rows,
             validation_data=validation,
             **stages,
             callbacks=callbacks,
             seed=arguments.seed,
         )
-    evaluation = tft.evaluate(model, test, class_names=train.class_names)
-    name = getattr(test, "split_name", "held-out")
-    chosen = ", which chose the best epoch too" if test is validation else ""
-    print(f"\nOn the {name} data{chosen}:\n{evaluation}\n")
-    about = write_results(
-        model,
-        arguments.output,
-        history=history,
-        evaluation=evaluation,
-        dataset=test,
-        overwrite=arguments.overwrite,
-        metadata={**origin, "measured_on": f"the {name} data{chosen}"},
-    )
-    _say_what_is_next(arguments.output, about)
+    return model, history, train, validation, test
+
+
+def _train_in_time(arguments):
+    check_budgeted(arguments)
+    augment = _read_augment(arguments)
+    handle = arguments.backbone
+    size = choose_image_size(arguments, handle and [handle])
+    train, _, test = _load_data(arguments, size)
+    found = train_in_time(arguments, train, augment)
+    arguments.backbone = ", ".join(found.best.backbones)
+    return found.model, found, train, None, test
+
+
+def _read_augment(arguments):
+    return tuple(filter(None, arguments.augment.split(",")))
 
 
 def _say_what_is_next(output, about):
@@ -124,24 +162,25 @@ def _say_what_is_next(output, about):
 
 
 def _describe_origin(arguments, train):
-    named = tft.list_backbones(arguments.backbone)
-    licenses = {info.handle: info.license for info in named}
+    licenses = {info.handle: info.license for info in tft.list_backbones()}
+    used = [licenses.get(handle) for handle in arguments.backbone.split(", ")]
+    known = dict.fromkeys(each for each in used if each)
     return {
         "data": arguments.data,
         "data_fingerprint": getattr(train, "fingerprint", None),
         "backbone": arguments.backbone,
-        "backbone_license": licenses.get(arguments.backbone),
+        "backbone_license": ", ".join(known) or None,
     }
 
 
-def _load_data(arguments, image_size):
+def _load_data(arguments, image_size, augment=()):
     """Return train, validation and test; one part serves as both where there is one."""
     train, *held_out = load_datasets(
         arguments,
         image_size,
         default_splits=_DEFAULT_SPLITS,
         task=arguments.task,
-        augment=tuple(filter(None, arguments.augment.split(","))),
+        augment=augment,
         validation_fraction=arguments.validation_fraction,
     )
     if not held_out:
