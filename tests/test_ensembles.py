@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.trainers.trainer import model_supports_jit
 
 import tftransfer as tft
 from tftransfer.ensembles import average_models
@@ -100,7 +101,51 @@ def test_it_is_a_model_like_any_other(images, tmp_path):
     assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_texts_and_numbers():
+def test_images_of_any_size_are_first_resized_to_the_largest():
+    models = [build(16, 0), build(8, 1)]
+    large = np.random.default_rng(2).integers(0, 256, (3, 50, 31, 3)).astype("float32")
+    resized = tft.build_resizing(16)(large)
+    outputs = [softmax(np.asarray(model(resized), "float64")) for model in models]
+    found = softmax(np.asarray(average_models(models)(large), "float64"))
+    np.testing.assert_allclose(found, np.mean(outputs, axis=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_plain_call_does_not_train(images, fixed):
+    members = []
+    for seed, size in enumerate((16, 8)):
+        keras.utils.set_random_seed(seed)
+        inputs = keras.Input((size, size, 3) if fixed else (None, None, 3))
+        x = inputs if fixed else tft.build_resizing(size)(inputs, training=False)
+        x = keras.layers.BatchNormalization()(x)
+        x = keras.layers.Dropout(0.5)(keras.layers.GlobalAveragePooling2D()(x))
+        member = keras.Model(inputs, keras.layers.Dense(2)(x))
+        member.compile(loss=LOSSES["classes"][1])
+        members.append(member)
+    both = average_models(members)
+    before = [np.array(weight) for weight in both.weights]
+    np.testing.assert_array_equal(both(images), both(images, training=False))
+    for old, weight in zip(before, both.weights, strict=True):
+        np.testing.assert_array_equal(old, weight)
+    assert not model_supports_jit(both)
+
+
+def test_texts():
+    words = ["good", "bad"]
+    models = []
+    for seed in (0, 1):
+        keras.utils.set_random_seed(seed)
+        layer = keras.layers.TextVectorization(vocabulary=words, output_mode="count")
+        inputs = keras.Input((), dtype="string")
+        model = keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
+        model.compile(loss="mse")
+        models.append(model)
+    texts = tf.constant(["good", "bad bad", ""])
+    expected = np.mean([model(texts) for model in models], axis=0)
+    np.testing.assert_allclose(average_models(models)(texts), expected, atol=1e-6)
+
+
+def test_numbers():
     rows = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
     models = []
     for seed in (0, 1):
@@ -123,6 +168,24 @@ class TestRefusals:
         for models in ([model], [model, model], []):
             with pytest.raises(ValueError, match="at least two, each once"):
                 average_models(models)
+
+    def test_several_outputs_or_none_to_judge_by(self):
+        inputs = keras.Input((4,))
+        heads = [keras.layers.Dense(2)(inputs), keras.layers.Dense(2)(inputs)]
+        two = keras.Model(inputs, heads)
+        two.compile(loss=[LOSSES["values"][1]] * 2)
+        plain = keras.Model(inputs, heads[0])
+        for wrong in (two, plain):
+            with pytest.raises(ValueError, match="compiled and have one output of sha"):
+                average_models([build(8, 0), wrong])
+
+    def test_shared_layers(self):
+        first = build(8, 0)
+        features = first.layers[-2].output
+        second = keras.Model(first.input, keras.layers.Dense(3)(features))
+        second.compile(loss=LOSSES["classes"][1])
+        with pytest.raises(ValueError, match="must not share layers"):
+            average_models([first, second])
 
     def test_other_tasks(self):
         with pytest.raises(ValueError, match="same task with the same number of outp"):

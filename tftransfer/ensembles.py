@@ -31,8 +31,9 @@ def average_models(models, *, name="ensemble"):
 
     Raises:
         TypeError: If `models` is no list of Keras models.
-        ValueError: If there are fewer than two, or their tasks, inputs or numbers of
-            outputs differ.
+        ValueError: If there are fewer than two, one is not compiled or has several
+            outputs, two share layers, or their tasks, inputs or numbers of outputs
+            differ.
 
     Example:
 
@@ -81,7 +82,27 @@ def _read(models):
             f"Received: {[model.name for model in models]}. Train another one with "
             "another seed, image size or backbone."
         )
+    for model in models:
+        _check_can_be_averaged(model)
+    owned = [id(weight) for model in models for weight in model.weights]
+    if len(set(owned)) < len(owned):
+        raise ValueError(
+            "`models` must not share layers, since a file of the result could not be "
+            f"read again. Received: {[model.name for model in models]}, which do. "
+            "Build and train each on a backbone of its own."
+        )
     return models
+
+
+def _check_can_be_averaged(model):
+    outputs = graph_of(model).outputs
+    if len(outputs) != 1 or len(outputs[0].shape) != 2 or not model.compiled:
+        shapes = [tuple(output.shape) for output in outputs]
+        raise ValueError(
+            "`models` must be compiled and have one output of shape (batch, outputs). "
+            f"Received: {model.name!r} with compiled={model.compiled} and outputs of "
+            f"shape {shapes}. Compile each with the loss of its task."
+        )
 
 
 def _common_task(models):
@@ -116,11 +137,13 @@ def _build_input(models):
     largest = models[max(range(len(sizes)), key=lambda i: sizes[i][0] * sizes[i][1])]
     inputs = keras.Input((None, None, first.shape[-1]))
     own = find_resizing(largest) or build_resizing(_image_size(largest))
-    return inputs, _copy(own, "resizing")(inputs)
+    return inputs, _copy(own, "resizing")(inputs, training=False)
 
 
 def _copy(resizing, name):
-    return keras.layers.Resizing.from_config({**resizing.get_config(), "name": name})
+    copy = keras.layers.Resizing.from_config({**resizing.get_config(), "name": name})
+    copy.supports_jit = False  # see `build_resizing`
+    return copy
 
 
 def _kind(model):
@@ -142,4 +165,4 @@ def _fit_size(images, model, name):
     wanted = tuple(model.inputs[0].shape[1:3])
     if len(images.shape) != 4 or None in wanted or wanted == tuple(images.shape[1:3]):
         return images
-    return _copy(build_resizing(wanted), name)(images)
+    return _copy(build_resizing(wanted), name)(images, training=False)

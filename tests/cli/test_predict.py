@@ -129,8 +129,15 @@ def test_features_and_strange_rows_are_asked_for_by_name(
     files = [str(path) for path in sorted(photos.rglob("*.png"))[:3]]
     assert exported.features(files).shape == (3, 3)
     threshold = exported.metadata["extra_signatures"]["domain_shift"]["threshold"]
-    assert (exported.domain_shift(files) <= 2 * threshold).any()
-    words = ["export", model_file, str(tmp_path / "y"), "--extra", "explain"]
+    known = [str(path) for path in sorted(photos.rglob("*.png"))]
+    scores = exported.domain_shift(known)
+    assert (scores <= threshold * (1 + 1e-4)).mean() == 0.95
+    grey = np.full((32, 32, 3), 255, "uint8")
+    assert exported.domain_shift([grey])[0] > 2 * threshold
+    words = ["export", model_file, str(tmp_path / "y"), "--extra", "heat"]
     capsys.readouterr()
+    assert main.main(words) == 2
+    assert "give --domain-shift DATA" in capsys.readouterr().err
+    words[-1] = "explain"
     assert main.main(words) == 2
     assert "must have a feature map" in capsys.readouterr().err

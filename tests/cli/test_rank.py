@@ -63,7 +63,10 @@ def test_values_of_a_table_are_ranked_by_logme(photos, tiny_backbone, tmp_path, 
     ("words", "message"),
     [
         (["--scores", "logmee"], "Did you mean 'logme'"),
-        (["--scores", "knn", "--sort-by", "logme"], "`sort_by` must be one of ['knn']"),
+        (
+            ["--scores", "knn", "--sort-by", "logme"],
+            "`--sort-by` must be one of ['knn']",
+        ),
         (["--backbones", "pip:efficientnet_lite9"], "pip:efficientnet_lite9"),
         (["--target", "nowhere"], "nowhere"),
     ],

@@ -1,6 +1,7 @@
 """A score for every row: how far it lies from the data a model was trained on."""
 
 import dataclasses
+import hashlib
 
 import keras
 import numpy as np
@@ -53,6 +54,7 @@ class DomainShift:
             operations, so that it can go into an export.
         engine: What computes features: see `extract_features`.
         figures: `ShiftFigures` that `fit_domain_shift` measured, or `None`.
+        digest: SHA-256 of the weights that features are computed with.
     """
 
     method: str
@@ -60,6 +62,7 @@ class DomainShift:
     layer: keras.layers.Layer
     engine: str = "tensorflow"
     figures: ShiftFigures | None = None
+    digest: str = ""
 
     def __call__(self, inputs):
         """Score a batch within a graph.
@@ -189,15 +192,24 @@ def fit_domain_shift(
     num_outputs = graph_of(model).outputs[0].shape[-1]
     kind = infer_task(model, task, num_outputs=num_outputs)
     if method == "energy":
-        shift = DomainShift(method, _logits_cut(model, kind), _energy(kind), engine)
+        cut, layer = _logits_cut(model, kind), _energy(kind)
     else:
         cut = feature_cut(model)
         layer = _fit_distance(cut, data, kind, engine, batch_size, verbose)
-        shift = DomainShift(method, cut, layer, engine)
+    shift = DomainShift(method, cut, layer, engine, digest=digest_weights(cut))
     if inside is None:
         return shift
     rest = {"batch_size": batch_size, "verbose": verbose}
     return dataclasses.replace(shift, figures=shift.measure(inside, outside, **rest))
+
+
+def digest_weights(cut):
+    """Return the SHA-256 of the weights below a `Cut`, in the order they are run."""
+    digest = hashlib.sha256()
+    for call in cut.calls_below:
+        for weight in getattr(call.operation, "weights", ()):
+            digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
 
 
 def _fit_distance(cut, data, kind, engine, batch_size, verbose):

@@ -54,8 +54,8 @@ def run(arguments):
     print(json.dumps(evaluation.to_dict()) if arguments.json else evaluation)
 
 
-def load_rows(arguments, data, model, names, task):
-    """Return the last split of what a word names, images of the model's own size.
+def load_rows(arguments, data, model, names, task, part="test"):
+    """Return one split of what a word names, images of the model's own size.
 
     Args:
         arguments: Parsed arguments, with those of `add_reading_arguments`.
@@ -63,21 +63,23 @@ def load_rows(arguments, data, model, names, task):
         model: `keras.Model`.
         names: Class names it was trained on, or `None`.
         task: Name of its task; `None` lets the loader tell.
+        part: `"test"` for the last split, `"train"` for the first.
 
     Returns:
         A dataset.
     """
     is_classification = task in (None, "classification")
     given = {"splits": None, **vars(arguments), "data": data}
-    return load_datasets(
+    loaded = load_datasets(
         argparse.Namespace(**given),
         read_image_size(arguments) or find_resizing(model),
-        default_splits=["test"],
+        default_splits=[part],
         default_columns=["label"] if is_classification else names,
         task=task,
         validation_fraction=1.0,
         class_names=names,
-    )[-1]
+    )
+    return loaded[0 if part == "train" else -1]
 
 
 def find_resizing(model):

@@ -5,6 +5,7 @@ model by its own runtime: on the rows of --examples, else on some made-up images
 """
 
 import tftransfer as tft
+from tftransfer.checks import check_choice
 from tftransfer.cli.datasets import SOURCES, add_reading_arguments
 from tftransfer.cli.evaluate import load_rows
 from tftransfer.cli.trained import (
@@ -21,7 +22,7 @@ examples:
   tftransfer export model.keras saved_models/photos --overwrite --augment 2
   tftransfer export model.keras saved_models/photos --formats onnx,litert \\
       --quantization int8 --representative photos/train --examples photos/test
-  tftransfer export model.keras saved_models/photos --extra features,explain \
+  tftransfer export model.keras saved_models/photos --extra features,explain \\
       --domain-shift photos/train
 """
 
@@ -92,16 +93,17 @@ def run(arguments):
     """Run the command."""
     names, about = arguments.class_names, read_about(arguments.model)
     tft.check_export_path(arguments.output, overwrite=arguments.overwrite)
+    extra = _read_extra(arguments.extra)
     model = load_trained(arguments.model, trust=arguments.trust)
     names = names.split(",") if names else about.get("class_names")
     task = arguments.task or about.get("task")
     rows = {
-        word: load_rows(arguments, data, model, names, task) if data else None
-        for word, data in (
-            ("examples", arguments.examples),
-            ("representative_data", arguments.representative),
-            ("validation_data", arguments.calibrate),
-            ("trained_on", arguments.domain_shift),
+        word: load_rows(arguments, data, model, names, task, part) if data else None
+        for word, data, part in (
+            ("examples", arguments.examples, "test"),
+            ("representative_data", arguments.representative, "train"),
+            ("validation_data", arguments.calibrate, "test"),
+            ("trained_on", arguments.domain_shift, "train"),
         )
     }
     validation, trained_on = rows.pop("validation_data"), rows.pop("trained_on")
@@ -111,7 +113,6 @@ def run(arguments):
             model, validation, task=task, class_names=names, augment=arguments.augment
         )
         print(temperature)
-    extra = arguments.extra.split(",") if arguments.extra else []
     if trained_on is not None:
         known = rows["examples"] if validation is None else validation
         shift = tft.fit_domain_shift(model, trained_on, inside=known, task=task)
@@ -130,3 +131,11 @@ def run(arguments):
         quantization=arguments.quantization,
         **rows,
     )
+
+
+def _read_extra(text):
+    extra = text.split(",") if text else []
+    for name in extra:
+        advice = "For the score of strange rows give --domain-shift DATA."
+        check_choice("--extra", name, ["explain", "features"], advice)
+    return extra

@@ -1,7 +1,7 @@
 """Rank pretrained networks by how well their features suit your data, before training.
 
-Features are kept, so that a second ranking and the training that follows do not compute
-them again. Only rows to learn from are read: leave those to test on out of DATA.
+Features are kept, so that a second ranking of the same data takes seconds. Only rows to
+learn from are read: of a folder with train/ that alone.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import importlib.util
 import json
 
 import tftransfer as tft
+from tftransfer.checks import check_choice, check_whole_number
 from tftransfer.cli.budgeted import choose_image_size
 from tftransfer.cli.datasets import add_data_arguments, load_datasets
 from tftransfer.cli.domains import load_target
@@ -23,7 +24,7 @@ examples:
   tftransfer rank reviews.csv --text-column review --scores linear_probe,knn
   tftransfer rank cifar10 --splits "train[:5000]" --data-dir data --budget 10m --json
 """
-_SCORES = "logme, h_score, nce, leep, linear_probe, knn"
+SCORES = ("logme", "h_score", "nce", "leep", "linear_probe", "knn")
 
 
 def add_arguments(parser):
@@ -35,7 +36,9 @@ def add_arguments(parser):
         metavar="HANDLES",
         help="with commas (default: all whose weights are on this machine)",
     )
-    group.add_argument("--scores", help=f"with commas, out of {_SCORES} (default: all)")
+    group.add_argument(
+        "--scores", help=f"with commas, out of {','.join(SCORES)} (default: all)"
+    )
     group.add_argument("--sort-by", metavar="SCORE", help="default: the first score")
     group.add_argument(
         "--task", choices=["classification", "regression"], default="classification"
@@ -61,16 +64,15 @@ def run(arguments):
     """Run the command."""
     if arguments.output:
         check_may_write(arguments.output, arguments.overwrite)
+    given = _read_scores(arguments)
     handles = arguments.backbones.split(",") if arguments.backbones else None
     size = choose_image_size(arguments, handles)
     data = _load(arguments, size)
-    given = {} if arguments.scores is None else {"scores": arguments.scores.split(",")}
     ranking = tft.rank_backbones(
         data,
         handles or "available",
         task=arguments.task,
         target=_load_target(arguments, size, data.class_names),
-        sort_by=arguments.sort_by,
         budget=arguments.budget,
         max_rows=arguments.max_rows,
         seed=arguments.seed,
@@ -83,6 +85,17 @@ def run(arguments):
             if importlib.util.find_spec("matplotlib") is not None:
                 tft.plot_ranking(ranking, folder / "ranking.png")
     print(json.dumps(ranking.to_dict()) if arguments.json else f"\n{ranking}")
+
+
+def _read_scores(arguments):
+    """Return the scores asked for, looked at before any data are."""
+    scores = arguments.scores.split(",") if arguments.scores else list(SCORES)
+    for score in scores:
+        check_choice("--scores", score, SCORES)
+    if arguments.sort_by is not None:
+        check_choice("--sort-by", arguments.sort_by, scores)
+    check_whole_number("--max-rows", arguments.max_rows, 10)
+    return {"scores": scores, "sort_by": arguments.sort_by}
 
 
 def _load(arguments, size):

@@ -1,18 +1,19 @@
 """What the further signatures of an export answer, row by row."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tftransfer.checks import check_whole_number
 from tftransfer.decoding import decode_image
 from tftransfer.explanation.explain import Explanation
 from tftransfer.explanation.maps import resize_heat, seen_box, to_heat
+from tftransfer.export.extra_parity import PREDICTED
 from tftransfer.export.extras import DOMAIN_SHIFT, EXPLAIN
+from tftransfer.export.images import check_decodable
 from tftransfer.export.runtimes import build_resizing_of
 from tftransfer.export.signatures import CLASS_SPEC
-
-PREDICTED = -1  # class number that stands for the class predicted
 
 
 def check_has_extra(exported, name):
@@ -23,10 +24,13 @@ def check_has_extra(exported, name):
     wanted = (
         "tft.fit_domain_shift(model, train)" if name == DOMAIN_SHIFT else f"{name!r}"
     )
+    advice = f"Export with extra_signatures=[{wanted}]."
+    if name in held:
+        advice = 'Load it with engine="tensorflow".'
     raise ValueError(
         f"`{name}` must be asked of an export that has this signature, loaded with "
         f'engine="tensorflow". Received: extra_signatures={held}, '
-        f"engine={exported.engine!r}. Export with extra_signatures=[{wanted}]."
+        f"engine={exported.engine!r}. {advice}"
     )
 
 
@@ -34,18 +38,19 @@ def answer_rows(exported, name, rows, batch_size, classes=None):
     """Run rows through a signature.
 
     Args:
-        exported: `ExportedModel`.
+        exported: `ExportedModel` that serves it.
         name: Of the signature.
-        rows: List of encoded images, of images, of texts or of arrays.
+        rows: List of files, of images, of texts or of arrays.
         batch_size: Most rows computed at once.
         classes: int64 array `(n,)` for the signature that takes them.
 
     Returns:
         Dictionary from the name of an output to an array or, where the shapes of rows
         differ, a list of arrays.
+
+    Raises:
+        ValueError: If there are no rows, or a file is missing or no whole image.
     """
-    check_has_extra(exported, name)
-    check_whole_number("batch_size", batch_size)
     if not rows:
         raise ValueError(
             "`rows` must hold at least one row. Received: 0 rows. Pass files or arrays."
@@ -53,21 +58,26 @@ def answer_rows(exported, name, rows, batch_size, classes=None):
     inputs = exported.metadata["signatures"][name]["inputs"]
     (taken,) = set(inputs) - {CLASS_SPEC.name}
     is_file = taken == "image_bytes"
-    if is_file:
-        rows = [
-            x if isinstance(x, bytes) else tf.io.encode_png(x).numpy() for x in rows
-        ]
-    elif len({np.shape(row) for row in rows}) > 1:
+    if not is_file and len({np.shape(row) for row in rows}) > 1:
         batch_size = 1
     parts = []
     for start in range(0, len(rows), batch_size):
-        some = slice(start, start + batch_size)
-        batch = np.array(rows[some], object) if is_file else np.stack(rows[some])
+        some = rows[start : start + batch_size]
+        batch = [_encode(row) for row in some] if is_file else np.stack(some)
         feed = {taken: tf.convert_to_tensor(batch, inputs[taken]["dtype"])}
         if classes is not None:
-            feed[CLASS_SPEC.name] = tf.constant(classes[some], CLASS_SPEC.dtype)
-        parts.append(exported.signatures[name](**feed))
+            asked = classes[start : start + batch_size]
+            feed[CLASS_SPEC.name] = tf.constant(asked, CLASS_SPEC.dtype)
+        try:
+            parts.append(exported.signatures[name](**feed))
+        except tf.errors.InvalidArgumentError:
+            check_decodable(some, batch, exported.metadata["channels"])
+            raise
     return {key: _join([part[key].numpy() for part in parts]) for key in parts[0]}
+
+
+def _encode(row):
+    return Path(row).read_bytes() if isinstance(row, str) else tf.io.encode_png(row)
 
 
 def read_classes(classes, num_rows, metadata):
@@ -101,7 +111,7 @@ def lay_over(answers, rows, metadata):
 
     Args:
         answers: What `answer_rows` gives for `"explain"`.
-        rows: List of encoded images or of images.
+        rows: List of files or of images.
         metadata: Of the export.
 
     Returns:
@@ -120,7 +130,8 @@ def lay_over(answers, rows, metadata):
 
 
 def _size_of(row, channels):
-    image = decode_image(row, channels) if isinstance(row, bytes) else row
+    is_file = isinstance(row, str)
+    image = decode_image(Path(row).read_bytes(), channels) if is_file else row
     return tuple(map(int, image.shape[:2]))
 
 

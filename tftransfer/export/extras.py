@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tftransfer.calibration.domain_shift import DomainShift
+from tftransfer.calibration.domain_shift import DomainShift, digest_weights
 from tftransfer.checks import check_choice
 from tftransfer.explanation.explainer import build_explainer
 from tftransfer.explanation.maps import resize_heat, to_heat
@@ -25,8 +25,7 @@ class Extra:
         name: Of its signature.
         answer: Function from what the model takes to a dictionary of tensors, each
             with the batch first.
-        outputs: Their names; the first is the one that is compared with the live
-            model's.
+        outputs: Their names.
         about: JSON values for the metadata.
         layers: What it runs.
         takes_classes: Whether `answer` also takes class numbers, int64 `(n,)`.
@@ -128,11 +127,18 @@ def _explain(model, model_input, task, class_names):
 
 
 def _score_shift(shift, model):
-    if graph_of(shift.cut.model) is not graph_of(model):
+    graph = graph_of(model)
+    if shift.cut.model is not getattr(graph, "_functional", graph):
         raise ValueError(
             "`extra_signatures` must hold a score that was fitted on the model that is "
             f"exported. Received: one of {shift.cut.model.name!r} for {model.name!r}. "
             "Call tft.fit_domain_shift(model, train) with this one."
+        )
+    if shift.digest != digest_weights(shift.cut):
+        raise ValueError(
+            "`extra_signatures` must hold a score of the model as it is. Received: one "
+            "fitted on other weights, so the model has learned since. Call "
+            "tft.fit_domain_shift again after training."
         )
     figures = shift.figures
     outputs = ("score",) if figures is None else ("score", "is_shifted")

@@ -63,29 +63,27 @@ def why_undecodable(encoded, channels):
     return None
 
 
-def read_files(files, channels):
-    """Return the bytes of image files, after checking that each can be decoded.
-
-    Raises:
-        ValueError: If one is missing or no whole image.
-    """
-    encoded = []
+def check_readable(files):
+    """Raise `ValueError` unless all files are there and begin like images."""
     for file in files:
         reason = why_unreadable(file)
-        if reason is None:
-            encoded.append(Path(file).read_bytes())
-            reason = why_undecodable(encoded[-1], channels)
         if reason is not None:
             refuse_file(file, reason)
-    return encoded
 
 
-def refuse_file(file, reason):
+def check_decodable(files, encoded, channels):
+    """Raise `ValueError` if the bytes of a file are no whole image."""
+    for file, content in zip(files, encoded, strict=True):
+        reason = why_undecodable(content, channels)
+        if reason is not None:
+            refuse_file(file, reason)
+
+
+def refuse_file(file, reason, advice=""):
     """Raise `ValueError` that names a file and what is wrong with it."""
     raise ValueError(
         "`rows` must be whole JPEG, PNG, BMP or GIF files. "
-        f"Received: {str(file)!r}, which {reason}. Replace it or leave it out, or pass "
-        'on_error="keep" to have the others answered.'
+        f"Received: {str(file)!r}, which {reason}. Replace it or leave it out{advice}."
     )
 
 

@@ -16,8 +16,8 @@ from tftransfer.export.extra_answers import (
 from tftransfer.export.extras import DOMAIN_SHIFT, EXPLAIN, FEATURES
 from tftransfer.export.images import (
     check_images,
+    check_readable,
     list_files,
-    read_files,
     refuse_file,
     why_undecodable,
     why_unreadable,
@@ -26,6 +26,8 @@ from tftransfer.export.inputs import IMAGES, TEXTS
 from tftransfer.export.predictions import build_predictions
 from tftransfer.export.runtimes import TENSORFLOW
 from tftransfer.export.signatures import DEFAULT, FROM_IMAGES
+
+_OR_KEEP = ', or pass on_error="keep" to have the others answered'
 
 
 class ExportedModel:
@@ -118,8 +120,9 @@ class ExportedModel:
     def domain_shift(self, rows, *, batch_size=32):
         """Return how strange rows are, of an export that has this signature.
 
-        What of 95 % of known rows is not exceeded stands as `"threshold"` in
-        `metadata["extra_signatures"]["domain_shift"]`, where it was measured.
+        The score that 95 % of known rows do not exceed is `"threshold"` in
+        `metadata["extra_signatures"]["domain_shift"]`; it is there only if
+        `fit_domain_shift` got `inside`.
 
         Args:
             rows: See `predict`.
@@ -151,8 +154,8 @@ class ExportedModel:
             ValueError: If the export was written without `"explain"` among its
                 `extra_signatures`, or an image or a class does not fit.
         """
-        if self.metadata["input"] != IMAGES:
-            check_has_extra(self, EXPLAIN)
+        check_has_extra(self, EXPLAIN)
+        check_whole_number("batch_size", batch_size)
         images = self._read_rows(rows)
         classes = read_classes(classes, len(images), self.metadata)
         found = answer_rows(self, EXPLAIN, images, batch_size, classes)
@@ -160,10 +163,11 @@ class ExportedModel:
 
     def _answer(self, name, rows, batch_size):
         check_has_extra(self, name)
+        check_whole_number("batch_size", batch_size)
         return answer_rows(self, name, self._read_rows(rows), batch_size)
 
     def _read_rows(self, rows):
-        """Return a list of what the signatures take: encoded images, pixels, rows."""
+        """Return a list of files, images, texts or rows of numbers, all looked at."""
         kind = self.metadata["input"]
         if kind == TEXTS:
             return list(self._read_texts(rows))
@@ -172,7 +176,8 @@ class ExportedModel:
         if isinstance(rows, (str, os.PathLike)) or _are_files(rows):
             files = list_files(rows)
             self._check_takes_files(files)
-            return read_files(files, self.metadata["channels"])
+            check_readable(files)
+            return files
         return check_images(rows, self.metadata["channels"])
 
     def _predict_files(self, files, batch_size, on_error):
@@ -181,7 +186,7 @@ class ExportedModel:
         errors = {row: reason for row, reason in found.items() if reason}
         if errors and on_error == "raise":
             row = min(errors)
-            refuse_file(files[row], errors[row])
+            refuse_file(files[row], errors[row], _OR_KEEP)
         outputs = np.full((len(files), len(self.labels)), np.nan, "float32")
         good = [row for row in range(len(files)) if row not in errors]
         for start in range(0, len(good), batch_size):
@@ -195,7 +200,7 @@ class ExportedModel:
                     raise
                 if on_error == "raise":
                     row = min(reasons)
-                    refuse_file(files[row], reasons[row])
+                    refuse_file(files[row], reasons[row], _OR_KEEP)
                 errors |= reasons
                 whole = {row: encoded[row] for row in rows if row not in reasons}
                 if whole:

@@ -38,8 +38,8 @@ def measure_parity(saved_model, rows, model, model_input, task, extras=()):
     Returns:
         Dictionary with `max_abs_difference` (of probabilities, or of values divided by
         the largest value where that exceeds 1), `tolerance`, `rows`, `where`, and
-        `extra_signatures`, from the name of each to the difference of its first output,
-        divided likewise.
+        `extra_signatures`, from the name of each to the largest difference of its
+        outputs, divided by their largest value.
 
     Raises:
         RuntimeError: If the fresh process cannot serve the SavedModel, or the
@@ -47,7 +47,8 @@ def measure_parity(saved_model, rows, model, model_input, task, extras=()):
     """
     calls = plan_calls(rows, model_input)
     extra_calls = plan_extra_calls(extras, rows, model_input, task)
-    plan = [call for call, _ in calls] + [call for _, call, _ in extra_calls]
+    plan = [call for call, _ in calls]
+    plan += [(call.name, call.tensors) for call in extra_calls]
     served = serve_in_fresh_process(saved_model, plan)
     live = predict_live(model, model_input, task, rows)
     differences = [
