@@ -1,3 +1,4 @@
+import argparse
 import json
 
 import keras
@@ -6,6 +7,8 @@ import pytest
 from PIL import Image
 
 from tftransfer.cli import main
+from tftransfer.cli.datasets import add_reading_arguments
+from tftransfer.cli.evaluate import load_rows
 from tftransfer.resizing import build_resizing
 
 COLORS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
@@ -129,3 +132,22 @@ def test_without_a_resizing_layer_the_input_tells_the_size(tmp_path, colors, cap
     model.compile(loss=keras.losses.SparseCategoricalCrossentropy())
     model.save(tmp_path / "model.keras")
     assert figures(capsys, str(tmp_path / "model.keras"), str(colors))["num_rows"] == 6
+
+
+@pytest.mark.parametrize(("part", "count"), [("train", 6), ("test", 4)])
+def test_the_part_asked_for_is_loaded(tmp_path, part, count):
+    for name, number in (("train", 3), ("test", 2)):
+        for kind in ("a", "b"):
+            folder = tmp_path / name / kind
+            folder.mkdir(parents=True)
+            for index in range(number):
+                pixels = np.full((8, 8, 3), 40 * index, "uint8")
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    parser = argparse.ArgumentParser()
+    add_reading_arguments(parser)
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    data = load_rows(
+        parser.parse_args([]), str(tmp_path), model, ["a", "b"], None, part
+    )
+    assert sum(len(labels) for _, labels in data) == count
