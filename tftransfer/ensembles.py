@@ -12,9 +12,9 @@ from tftransfer.views.averaging import average_outputs
 def average_models(models, *, name="ensemble"):
     """Build one model that gives the mean of several: a deep ensemble.
 
-    Networks that were trained apart err apart, so their mean is right more often than
-    each of them, and knows better how sure to be. The result is a plain Keras model:
-    evaluate, calibrate and export it as any other.
+    Networks that were trained apart err apart, so the mean of about equally good ones
+    is mostly right more often than each. The result is a plain Keras model: evaluate,
+    calibrate and export it as any other.
 
     Probabilities are averaged, and values of a regression; where the models give
     logits, so does the result, those of the mean. Images are first resized as the model
