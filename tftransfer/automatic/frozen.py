@@ -12,7 +12,9 @@ from tftransfer.features.extract_features import extract_features
 from tftransfer.models import build_transfer_model
 from tftransfer.training.linear_head import solve_linear_head
 
-STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001)  # C of scikit-learn's logistic regression
+# C of scikit-learn's logistic regression, its default first.
+STRENGTHS = (1.0, 0.1, 0.01, 10.0, 0.001)
+_SHARE = 0.05  # of the time left, that one more penalty may take
 
 
 @dataclasses.dataclass(eq=False)
@@ -60,19 +62,8 @@ def try_frozen(handle, name, backbone, rate, problem, clock, extracting):
     """
     known = extract_features(backbone.model, problem.plain, **extracting)
     judged = extract_features(backbone.model, problem.validation, **extracting)
-    rows, labels = np.asarray(known.features), np.asarray(known.labels)
-    least, kernel, bias, outputs = np.inf, None, None, None
-    for strength in STRENGTHS:
-        penalty = keras.regularizers.L2(1 / (2 * strength * len(rows)))
-        dense = keras.layers.Dense(
-            problem.task.num_outputs, kernel_regularizer=penalty, dtype="float32"
-        )
-        solve_linear_head(dense, rows, labels, problem.task)
-        weights = dense.get_weights()
-        found = np.asarray(judged.features) @ weights[0] + weights[1]
-        loss = problem.loss(found)
-        if loss < least:
-            least, (kernel, bias), outputs = loss, weights, found
+    heads = _solve_heads(known, np.asarray(judged.features), problem, clock)
+    kernel, bias, outputs = min(heads, key=lambda head: problem.loss(head[2]))
     model = build_transfer_model(
         backbone,
         num_classes=problem.task.num_outputs,
@@ -84,3 +75,20 @@ def try_frozen(handle, name, backbone, rate, problem, clock, extracting):
     score = problem.score(predicted)
     trial = Trial(f"{name}, frozen", score, clock.spent, predicted, (name,))
     return Frozen(handle, name, model, trial, rate)
+
+
+def _solve_heads(known, judged, problem, clock):
+    """Yield kernel, bias and outputs for each penalty, while there is time."""
+    rows, labels = np.asarray(known.features), np.asarray(known.labels)
+    begun = clock.spent
+    for number, strength in enumerate(STRENGTHS):
+        each = (clock.spent - begun) / number if number else 0.0
+        if number and each > _SHARE * clock.left:
+            return
+        penalty = keras.regularizers.L2(1 / (2 * strength * len(rows)))
+        dense = keras.layers.Dense(
+            problem.task.num_outputs, kernel_regularizer=penalty, dtype="float32"
+        )
+        solve_linear_head(dense, rows, labels, problem.task)
+        kernel, bias = dense.get_weights()
+        yield kernel, bias, judged @ kernel + bias
