@@ -44,9 +44,29 @@ PROGRAMS = [
 ]
 
 
+def make_photographs(folder):
+    """Write what pages call `photos/` and `new_photos`: a folder, a file, a table."""
+    from PIL import Image
+
+    from tftransfer.data.synthetic import load_synthetic
+
+    (data,) = load_synthetic(2, num_splits=1, num_examples=40)
+    rows = [row for batch in data for row in zip(*map(list, batch), strict=True)]
+    for number, (image, label) in enumerate(rows):
+        name = f"{data.class_names[int(label)]}/{number}.png"
+        for part in ("photos", "new_photos"):
+            path = folder / part / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.numpy()).save(path)
+    Image.fromarray(rows[0][0].numpy()).save(folder / "new_photos.jpg")
+    (folder / "new_photos.csv").write_text("image\nnew_photos.jpg\nlost.jpg\n")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_code_blocks_run(program, tmp_path):
+    if '"photos/' in program:
+        make_photographs(tmp_path)
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
 
 
@@ -61,20 +81,7 @@ SHELL = [
 
 @pytest.mark.slow
 def test_the_shell_lines_of_the_readme_run_on_a_folder_of_photographs(tmp_path):
-    from PIL import Image
-
-    from tftransfer.data.synthetic import load_synthetic
-
-    (data,) = load_synthetic(2, num_splits=1, num_examples=40)
-    rows = [row for batch in data for row in zip(*map(list, batch), strict=True)]
-    for number, (image, label) in enumerate(rows):
-        name = f"{data.class_names[int(label)]}/{number}.png"
-        for folder in ("photos", "new_photos"):
-            path = tmp_path / folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image.numpy()).save(path)
-    Image.fromarray(rows[0][0].numpy()).save(tmp_path / "new_photos.jpg")
-    (tmp_path / "new_photos.csv").write_text("image\nnew_photos.jpg\nlost.jpg\n")
+    make_photographs(tmp_path)
     for line in SHELL:
         words = line.replace("new_photos/one.jpg", "new_photos.jpg").split()[1:]
         subprocess.run(
