@@ -11,6 +11,7 @@ from tftransfer.export.images import (
     why_undecodable,
     why_unreadable,
 )
+from tftransfer.export.loading import load_exported
 
 
 @pytest.fixture
@@ -49,8 +50,17 @@ def test_files_that_cannot_be_images_are_told(name, content, reason, folder):
 
 
 def test_a_refusal_names_the_file_and_the_way_on():
-    with pytest.raises(ValueError, match=r"Received: 'a.jpg', which is odd. .*'?keep"):
+    with pytest.raises(ValueError, match=r"Received: 'a.jpg', which is odd. .* out\.$"):
         refuse_file("a.jpg", "is odd")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xd8 not whole"])
+def test_predict_alone_may_go_on_without_a_file(exports, tmp_path, content):
+    if content is not None:
+        (tmp_path / "a.jpg").write_bytes(content)
+    exported = load_exported(exports["classes"].path)
+    with pytest.raises(ValueError, match='or pass on_error="keep" to have the others'):
+        exported.predict([str(tmp_path / "a.jpg")])
 
 
 def test_folder_without_images_is_refused(folder):
