@@ -157,7 +157,7 @@ def test_a_full_disk_leaves_the_old_output_and_tells_its_name(tmp_path, monkeypa
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").touch()
     monkeypatch.setattr(results, "_write", fill)
-    options = dict.fromkeys(("history", "evaluation", "dataset", "metadata"))
+    options = dict.fromkeys(("training", "evaluation", "dataset", "metadata"))
     with pytest.raises(OSError, match="Received: '.*/out', and the writing failed: No"):
         results.write_results(
             keras.Model(), str(tmp_path / "out"), overwrite=True, **options
