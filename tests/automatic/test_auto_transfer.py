@@ -87,7 +87,7 @@ def test_a_shorter_depth_is_tried_where_the_deep_one_is_too_long(
 @pytest.mark.slow
 def test_the_runner_up_is_tuned_second(rows, network, monkeypatch):
     monkeypatch.setattr(tuned, "MOST_EPOCHS", 5)
-    networks = {"one": network(32), "two": network(2, name="two")}
+    networks = {"one": network(), "two": network(1, name="two")}
     found = tft.auto_transfer(rows, 60, backbones=networks, verbose=0)
     names = [trial.name.split(",")[0] for trial in found.trials]
     assert names[:2] == ["one", "two"] and set(names[2:4]) == {"one", "two"}
