@@ -5,7 +5,7 @@ from keras import ops
 
 from tftransfer.freezing.graph import graph_of
 from tftransfer.resizing import build_resizing, find_resizing
-from tftransfer.tasks import build_loss, build_metrics, infer_task
+from tftransfer.tasks import compile_for, infer_task
 from tftransfer.views.averaging import average_outputs
 
 
@@ -63,9 +63,7 @@ def average_models(models, *, name="ensemble"):
         outputs.append(ops.cast(apart(rows), "float32"))
     mean = average_outputs(ops.stack(outputs), task)
     model = keras.Model(inputs, mean, name=name)
-    model.compile(keras.optimizers.SGD(), build_loss(task), metrics=build_metrics(task))
-    model.optimizer.build(model.trainable_variables)
-    return model
+    return compile_for(model, task, keras.optimizers.SGD())
 
 
 def _read(models):

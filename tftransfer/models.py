@@ -19,9 +19,8 @@ from tftransfer.regularization.layer import Regularization
 from tftransfer.tasks import (
     TASKS,
     Task,
-    build_loss,
-    build_metrics,
     check_gives_logits,
+    compile_for,
 )
 
 _LEARNING_RATE = 1e-3
@@ -119,14 +118,7 @@ def build_transfer_model(
     set_trainable_depth(model, trainable_depth, batch_norm=batch_norm)
     if alignment is not None or regularization is not None:
         model = AlignedModel(model, alignment, regularization)
-    model.compile(
-        optimizer=keras.optimizers.Adam(_LEARNING_RATE),
-        loss=build_loss(settings),
-        metrics=build_metrics(settings),
-    )
-    # Keras builds it when it loads a file and then misses its state: build it now.
-    model.optimizer.build(model.trainable_variables)
-    return model
+    return compile_for(model, settings, keras.optimizers.Adam(_LEARNING_RATE))
 
 
 def _check_arguments(backbone, num_classes, task):

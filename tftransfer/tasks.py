@@ -72,6 +72,16 @@ def build_metrics(task):
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
 
+def compile_for(model, task, optimizer):
+    """Compile a model with the loss and the metrics of a `Task`, and return it."""
+    model.compile(
+        optimizer=optimizer, loss=build_loss(task), metrics=build_metrics(task)
+    )
+    # Keras builds it when it loads a file and then misses its state: build it now.
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
 def check_gives_logits(model, task):
     """Raise `ValueError` if what a classifier gives are probabilities already.
 

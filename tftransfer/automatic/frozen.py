@@ -1,7 +1,6 @@
 """The first thing to try: a linear head on what a frozen network gives."""
 
 import dataclasses
-import time
 from typing import Any
 
 import keras
@@ -27,6 +26,7 @@ class Frozen:
         model: Compiled model, its backbone as pretrained.
         trial: `Trial`.
         rate: Rows a second that the network runs on this machine.
+        image_size: `(height, width)` that it resizes images to, or `None`.
     """
 
     handle: Any
@@ -34,15 +34,7 @@ class Frozen:
     model: keras.Model
     trial: Trial
     rate: float
-
-
-def rows_per_second(backbone, problem):
-    """Measure how fast a network runs here, on one batch."""
-    batch = next(iter(problem.plain))[0]
-    backbone.model.predict_on_batch(batch)  # builds what the second call runs
-    started = time.perf_counter()
-    backbone.model.predict_on_batch(batch)
-    return len(batch) / (time.perf_counter() - started)
+    image_size: tuple | None
 
 
 def try_frozen(handle, name, backbone, rate, problem, clock, extracting):
@@ -74,7 +66,7 @@ def try_frozen(handle, name, backbone, rate, problem, clock, extracting):
     predicted = np.asarray(problem.task.probabilities(outputs))
     score = problem.score(predicted)
     trial = Trial(f"{name}, frozen", score, clock.spent, predicted, (name,))
-    return Frozen(handle, name, model, trial, rate)
+    return Frozen(handle, name, model, trial, rate, backbone.image_size)
 
 
 def _solve_heads(known, judged, problem, clock):

@@ -5,14 +5,15 @@ import dataclasses
 import keras
 import numpy as np
 
-from tftransfer.automatic.frozen import Frozen, rows_per_second, try_frozen
+from tftransfer.automatic.frozen import Frozen, try_frozen
 from tftransfer.automatic.result import AutoTransfer, Trial
 from tftransfer.automatic.tuned import try_tuned
 from tftransfer.backbones.catalog import load_backbone
 from tftransfer.ensembles import average_models
 from tftransfer.models import build_transfer_model
 from tftransfer.ranking.entrants import load_entrant
-from tftransfer.tasks import build_loss, build_metrics
+from tftransfer.ranking.speed import rows_per_second
+from tftransfer.tasks import compile_for
 
 _LOOKING = 0.4  # share of the budget in which frozen networks are looked at
 _FIRST = 0.3  # share that the first of them may take; else it sees fewer rows
@@ -44,7 +45,8 @@ class Search:
         budget = self._clock.budget
         for name, handle in entrants.items():
             backbone = load_entrant(name, handle)
-            rate = rows_per_second(backbone, self._problem)
+            batch = next(iter(self._problem.plain))[0]
+            rate = rows_per_second(backbone.model, batch, rounds=1)
             needed = self._problem.num_rows / rate
             if self._frozen and self._clock.spent + needed > _LOOKING * budget:
                 self._notes.append(f"{name} was left out: no time to look at it.")
@@ -129,19 +131,11 @@ class Search:
     def _copy(self, model):
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
-        return self._compile(copy)
-
-    def _compile(self, model):
-        task = self._problem.task
-        model.compile(
-            keras.optimizers.Adam(), build_loss(task), metrics=build_metrics(task)
-        )
-        model.optimizer.build(model.trainable_variables)
-        return model
+        return compile_for(copy, self._problem.task, keras.optimizers.Adam())
 
     def _another(self, best):
         """Return what to fine-tune second: on larger images, or another network."""
-        size, own = self._problem.image_size, self._image_size(best)
+        size, own = self._problem.image_size, best.image_size
         if isinstance(best.handle, str) and size and own and min(size) > 1.1 * max(own):
             return self._enlarge(best, own)
         others = [each for each in self._frozen if each is not best]
@@ -162,13 +156,7 @@ class Search:
         model.set_weights(best.model.get_weights())
         rate = best.rate * np.prod(own) / np.prod(size)
         name = f"{best.name} at {size[0]}x{size[1]}"
-        return Frozen(best.handle, name, model, best.trial, rate)
-
-    def _image_size(self, frozen):
-        for layer in frozen.model.layers:
-            if isinstance(layer, keras.layers.Resizing):
-                return layer.height, layer.width
-        return None
+        return Frozen(best.handle, name, model, best.trial, rate, size)
 
     def _left(self, frozen):
         """Seconds for training, when what comes after it is taken off."""

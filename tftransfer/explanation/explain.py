@@ -79,7 +79,7 @@ def explain(model, images, classes=None, *, method="auto", task=None, batch_size
     check_whole_number("batch_size", batch_size)
     explainer = build_explainer(model, method=method, task=task)
     images = _read_images(images, explainer.cut.model.inputs[0])
-    classes = _read_classes(classes, len(images), explainer.task)
+    classes = read_classes(classes, len(images), explainer.task)
     size = tuple(images.shape[1:3])
     box = seen_box(size, _first_resizing(explainer.cut))
     parts = []
@@ -117,7 +117,13 @@ def _read_images(images, taken):
     return images
 
 
-def _read_classes(classes, num_images, task):
+def read_classes(classes, num_images, task):
+    """Return the classes to explain, `(num_images,)`; `None` for those predicted.
+
+    Raises:
+        ValueError: If they are no class numbers, or there are none for a regression of
+            several values.
+    """
     if classes is None:
         if task.name == "regression" and task.num_outputs > 1:
             raise ValueError(

@@ -7,13 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.decoding import decode_image
-from tftransfer.explanation.explain import Explanation
+from tftransfer.explanation.explain import Explanation, read_classes
 from tftransfer.explanation.maps import resize_heat, seen_box, to_heat
 from tftransfer.export.extra_parity import PREDICTED
 from tftransfer.export.extras import DOMAIN_SHIFT, EXPLAIN
 from tftransfer.export.images import check_decodable
 from tftransfer.export.runtimes import build_resizing_of
 from tftransfer.export.signatures import CLASS_SPEC
+from tftransfer.tasks import Task
 
 
 def check_has_extra(exported, name):
@@ -80,30 +81,15 @@ def _encode(row):
     return Path(row).read_bytes() if isinstance(row, str) else tf.io.encode_png(row)
 
 
-def read_classes(classes, num_rows, metadata):
+def name_classes(classes, num_rows, metadata):
     """Return the classes asked for, int64 `(n,)`, `PREDICTED` where none is.
 
     Raises:
-        ValueError: If they are no class numbers, or none for a regression of several
-            values.
+        ValueError: See `explain`.
     """
-    num_classes = len(metadata["class_names"])
-    if classes is None and metadata["task"] == "regression" and num_classes > 1:
-        raise ValueError(
-            "`classes` must be given for a regression of several values. Received: "
-            f"classes=None for {num_classes} values. Pass the number of the value."
-        )
-    numbers = np.asarray(PREDICTED if classes is None else classes)
-    fits = numbers.shape in ((), (num_rows,)) and numbers.dtype.kind in "ui"
-    if classes is not None:
-        fits = fits and not (numbers < 0).any() and not (numbers >= num_classes).any()
-    if not fits:
-        raise ValueError(
-            f"`classes` must be whole numbers in 0..{num_classes - 1}, one, or one for "
-            f"each of {num_rows} images. Received: classes={classes!r}. Leave it out "
-            "for the classes predicted."
-        )
-    return np.broadcast_to(numbers, (num_rows,)).astype("int64")
+    task = Task(metadata["task"], len(metadata["class_names"]))
+    asked = read_classes(classes, num_rows, task)
+    return np.full(num_rows, PREDICTED) if asked is None else asked.astype("int64")
 
 
 def lay_over(answers, rows, metadata):

@@ -11,7 +11,7 @@ from tftransfer.export.extra_answers import (
     answer_rows,
     check_has_extra,
     lay_over,
-    read_classes,
+    name_classes,
 )
 from tftransfer.export.extras import DOMAIN_SHIFT, EXPLAIN, FEATURES
 from tftransfer.export.images import (
@@ -157,7 +157,7 @@ class ExportedModel:
         check_has_extra(self, EXPLAIN)
         check_whole_number("batch_size", batch_size)
         images = self._read_rows(rows)
-        classes = read_classes(classes, len(images), self.metadata)
+        classes = name_classes(classes, len(images), self.metadata)
         found = answer_rows(self, EXPLAIN, images, batch_size, classes)
         return lay_over(found, images, self.metadata)
 

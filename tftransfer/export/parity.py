@@ -53,7 +53,7 @@ def measure_parity(saved_model, rows, model, model_input, task, extras=()):
     live = predict_live(model, model_input, task, rows)
     differences = [
         _difference(outputs, live[indices], task)
-        for outputs, (_, indices) in zip(served, calls, strict=False)
+        for outputs, (_, indices) in zip(served[: len(calls)], calls, strict=True)
     ]
     largest = float(np.max(differences))  # NaN stays NaN
     of_extras = compare_extras(extra_calls, served[len(calls) :])

@@ -10,6 +10,7 @@ from tftransfer.ranking.entrants import AVAILABLE, list_entrants, load_entrant
 from tftransfer.ranking.inputs import TASKS, read_numbers
 from tftransfer.ranking.result import SCORES, BackboneRanking
 from tftransfer.ranking.scoring import Scoring
+from tftransfer.ranking.speed import rows_per_second
 from tftransfer.weighting.rows import read_labels
 
 _BATCH, _ROUNDS = 32, 3
@@ -143,17 +144,13 @@ def _first_batch(data, task):
 
 def _describe(model, batch):
     """Return width, size and speed of a backbone."""
-    model.predict_on_batch(batch)  # builds what the others run
-    started = time.perf_counter()
-    for _ in range(_ROUNDS):
-        model.predict_on_batch(batch)
-    seconds = (time.perf_counter() - started) / _ROUNDS
+    rate = rows_per_second(model, batch, _ROUNDS)
     num_bytes = sum(weight.nbytes for weight in map(np.asarray, model.get_weights()))
     return {
         "features": model.output_shape[-1],
         "parameters": model.count_params(),
         "megabytes": round(num_bytes / 1e6, 3),
-        "rows_per_second": len(batch) / seconds,
+        "rows_per_second": rate,
     }
 
 

@@ -54,3 +54,12 @@ def save_figure(figure, path):
 def shorten(name, longest):
     """Return a name with at most so many characters, its end cut off."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def finish_panel(panel, xlabel, ylabel, title):
+    """Name the axes of a panel and give it a light grid, without the outer frame."""
+    panel.set_xlabel(xlabel, fontsize=11)
+    panel.set_ylabel(ylabel, fontsize=11)
+    panel.set_title(title, fontsize=12)
+    panel.grid(alpha=0.25)
+    panel.spines[["top", "right"]].set_visible(False)

@@ -4,6 +4,7 @@ from tftransfer.report.canvas import (
     BLUE,
     VERMILION,
     check_figure_path,
+    finish_panel,
     make_figure,
     save_figure,
 )
@@ -62,9 +63,10 @@ def build_ranking_figure(ranking):
             color=color,
         )
     panel.margins(x=0.3, y=0.2)
-    panel.set_xlabel("rows a second on this machine", fontsize=11)
-    panel.set_ylabel(ranking.sort_by.replace("_", " "), fontsize=11)
-    panel.set_title(f"{ranking.task}, {ranking.num_rows:,} rows", fontsize=12)
-    panel.grid(alpha=0.25)
-    panel.spines[["top", "right"]].set_visible(False)
+    finish_panel(
+        panel,
+        "rows a second on this machine",
+        ranking.sort_by.replace("_", " "),
+        f"{ranking.task}, {ranking.num_rows:,} rows",
+    )
     return figure

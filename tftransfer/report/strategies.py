@@ -4,6 +4,7 @@ from tftransfer.report.canvas import (
     BLUE,
     VERMILION,
     check_figure_path,
+    finish_panel,
     make_figure,
     save_figure,
 )
@@ -72,13 +73,11 @@ def build_strategies_figure(comparison):
         )
     panel.margins(x=0.25, y=0.15)
     panel.set_xlim(left=0)
-    panel.set_xlabel("minutes of training", fontsize=11)
-    panel.set_ylabel(comparison.metric.replace("_", " "), fontsize=11)
     seeds = len(comparison.seeds)
-    panel.set_title(
+    finish_panel(
+        panel,
+        "minutes of training",
+        comparison.metric.replace("_", " "),
         f"{comparison.epochs} epochs each, {seeds} seed{'s' if seeds > 1 else ''}",
-        fontsize=12,
     )
-    panel.grid(alpha=0.25)
-    panel.spines[["top", "right"]].set_visible(False)
     return figure
