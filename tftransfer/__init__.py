@@ -43,6 +43,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "Question": "asking.asking",
     "Regularization": "regularization.layer",
     "ResidualAdapter": "branches.residual_adapter",
+    "Resume": "checkpoints.resume",
     "SWA": "regularization.swa",
     "Stage": "training.stages",
     "StochasticFreezing": "regularization.stochastic_freezing",

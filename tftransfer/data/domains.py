@@ -1,5 +1,7 @@
 """Pairs of batches from two domains, for training with alignment."""
 
+import functools
+
 import tensorflow as tf
 
 from tftransfer.checks import check_choice
@@ -55,27 +57,40 @@ def pair_domains(source, target, *, epoch="source"):
         print("pair_domains: the labels of `target` are dropped, nothing learns them.")
         target = drop_labels(target)
     is_mixed = source_spec[0].dtype != target_spec[0].dtype
-    pairs = zip_domains(source, target, epoch).map(
-        lambda labeled, other: _join(labeled, other, is_mixed), tf.data.AUTOTUNE
-    )
-    pairs = pairs.prefetch(tf.data.AUTOTUNE)
+    rebuild = functools.partial(_pair, epoch=epoch, is_mixed=is_mixed)
+    pairs = rebuild(source, target)
+    pairs.parts, pairs.rebuild = (source, target), rebuild
     pairs.class_names = getattr(source, "class_names", None)
     pairs.domains, pairs.epoch = (source, target), epoch
     return pairs
 
 
+def _pair(source, target, *, epoch, is_mixed):
+    pairs = zip_domains(source, target, epoch).map(
+        lambda labeled, other: _join(labeled, other, is_mixed), tf.data.AUTOTUNE
+    )
+    return pairs.prefetch(tf.data.AUTOTUNE)
+
+
 def zip_domains(source, target, epoch):
-    """Return pairs of batches, for as long as `epoch` of `pair_domains` says."""
+    """Return pairs of batches, for as long as `epoch` of `pair_domains` says.
+
+    A dataset may have one of its own for being `repeated`.
+    """
     source_steps, target_steps = int(source.cardinality()), int(target.cardinality())
     if epoch == "source" or 0 < target_steps <= source_steps:
-        return tf.data.Dataset.zip(source, target.repeat())
+        return tf.data.Dataset.zip(source, _repeat(target))
     if source_steps < 0 or target_steps < 0:
         raise ValueError(
             "`epoch` must be 'source' where the number of batches is not known. "
             f"Received: epoch={epoch!r}. "
             "Or apply tf.data.experimental.assert_cardinality to both datasets."
         )
-    return tf.data.Dataset.zip(source.repeat(), target)
+    return tf.data.Dataset.zip(_repeat(source), target)
+
+
+def _repeat(dataset):
+    return vars(dataset).get("repeated") or dataset.repeat()
 
 
 def _join(labeled, other, is_mixed):

@@ -122,8 +122,12 @@ def pair_labeled_domains(source, target, *, source_weight=0.5, epoch="longer"):
         rows = [tf.fill([n], w) for n, w in zip(sizes, weights, strict=True)]
         return (source_x, target_x), y, tf.concat(rows, 0)
 
-    pairs = zip_domains(source, target, epoch).map(join, tf.data.AUTOTUNE)
-    pairs = pairs.prefetch(tf.data.AUTOTUNE)
+    def rebuild(source, target):
+        pairs = zip_domains(source, target, epoch).map(join, tf.data.AUTOTUNE)
+        return pairs.prefetch(tf.data.AUTOTUNE)
+
+    pairs = rebuild(source, target)
+    pairs.parts, pairs.rebuild = (source, target), rebuild
     pairs.class_names = getattr(target, "class_names", None)
     return pairs
 

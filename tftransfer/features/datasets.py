@@ -107,14 +107,14 @@ class _Walk:
     def _judge(self, dataset, read_whole):
         told = vars(dataset)
         if "shuffles" in told and "augmented" in told:  # one of this package's loaders
-            reason = "it changes images at random" if told["augmented"] else None
-            return bool(told["shuffles"]), reason
-        step = _step_name(type(dataset).__name__)
+            usual = "it changes images at random" if told["augmented"] else None
+            return bool(told["shuffles"]), told.get("randomness", usual)
+        step = step_name(type(dataset).__name__)
         if step == "cache" and read_whole:
             return False, None
-        sources = _sources(dataset)
-        read_whole = read_whole and not _may_stop_early(dataset, step, len(sources))
-        below = [self.judge(source, read_whole) for source in sources]
+        feeding = sources(dataset)
+        read_whole = read_whole and not _may_stop_early(dataset, step, len(feeding))
+        below = [self.judge(source, read_whole) for source in feeding]
         shuffles = any(shuffled for shuffled, _ in below)
         reasons = [reason for _, reason in below if reason]
         own_shuffles, own_reason = self._judge_step(dataset, step)
@@ -131,8 +131,8 @@ class _Walk:
         if step == "random":
             return False, None if _repeats_itself(dataset) else NUMBERS
         if step == "variant":  # what lies behind it has no Python object
-            return _judge_graph(_graph_of(dataset))
-        judged = [_judge_graph(graph) for graph in _function_graphs(dataset)]
+            return judge_graph(_graph_of(dataset))
+        judged = [judge_graph(graph) for graph in function_graphs(dataset)]
         shuffles = any(shuffled for shuffled, _ in judged) or self._reorders(dataset)
         if step in SHUFFLES:
             shuffles = getattr(dataset, "_reshuffle_each_iteration", None) is not False
@@ -150,13 +150,13 @@ class _Walk:
         return setting == "false" or (setting == "default" and self._may_reorder)
 
 
-def _step_name(kind):
-    """Turn `_ParallelMapDataset` or `MapDatasetV2` into `map`."""
+def step_name(kind):
+    """Turn the name of a class, `_ParallelMapDataset` or `MapDatasetV2`, into `map`."""
     kind = re.sub(r"^_|Dataset(V\d)?$", "", kind).removeprefix("Parallel")
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
 
 
-def _sources(dataset):
+def sources(dataset):
     """Datasets that feed this one, those of readers inside it too."""
     found = list(dataset._inputs())
     for name, value in vars(dataset).items():
@@ -206,7 +206,8 @@ def _repeats_itself(dataset):
     return is_seeded and not dataset._rerandomize
 
 
-def _function_graphs(dataset):
+def function_graphs(dataset):
+    """Graphs of the functions that a step of a pipeline calls."""
     known = {id(function): function for function in dataset._functions()}
     for value in vars(dataset).values():
         if hasattr(value, "output_structure") and hasattr(value, "function"):
@@ -231,14 +232,22 @@ def _is_sloppy(node):
 
 
 def _reshuffles(node):
-    steps = _step_name(node.op)
+    steps = step_name(node.op)
     if not node.op.endswith(("Dataset", "V2", "V3")) or steps not in SHUFFLES:
         return False
     attribute = node.attr.get("reshuffle_each_iteration")
     return attribute is None or attribute.b
 
 
-def _judge_graph(graph):
+def judge_graph(graph):
+    """Return whether what a graph makes has changing orders, and why it differs.
+
+    Args:
+        graph: `GraphDef`.
+
+    Returns:
+        `bool`, and one line or None.
+    """
     nodes = _all_nodes(graph)
     kinds = {node.op for node in nodes}
     own = {function.signature.name for function in graph.library.function}
@@ -246,7 +255,7 @@ def _judge_graph(graph):
     unsteady = sorted(kind for kind in kinds - own if not _is_steady(kind))
     is_random = any(re.search("Random|Rng|Multinomial|Normal$", kind) for kind in kinds)
     reason = _reason(unsteady, is_random) if unsteady else None
-    by_place = sorted(BY_PLACE & {_step_name(k) for k in kinds if "Dataset" in k})
+    by_place = sorted(BY_PLACE & {step_name(k) for k in kinds if "Dataset" in k})
     if shuffles and by_place and not reason:
         reason = f"`{by_place[0]}` after a shuffle gives other examples in every pass"
     return shuffles, reason

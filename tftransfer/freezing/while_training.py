@@ -26,6 +26,15 @@ def freeze_while_training(model, blocks):
         else:
             for layer in block.layers:
                 set_trainable(layer, False)
+    trace_with_new_flags(model)
+
+
+def trace_with_new_flags(model):
+    """Trace the training step anew after flags were set in the middle of `fit`.
+
+    Args:
+        model: Compiled `keras.Model` inside `fit`.
+    """
     if hasattr(model, "_compiled_trainable_state"):  # or Keras would warn
         state = {layer: layer.trainable for layer in model._flatten_layers()}
         model._compiled_trainable_state = state

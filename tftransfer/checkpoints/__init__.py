@@ -1,0 +1,1 @@
+"""Training that survives being killed: its whole state on disk, and back."""

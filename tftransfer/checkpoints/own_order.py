@@ -1,0 +1,91 @@
+"""The data of a running `fit`, each epoch in an order that can be had again."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.checkpoints.draws import find_doubt
+from tftransfer.checkpoints.passes import find_passes, number_passes
+
+_ARRAYS, _DATASET = "ArrayDataAdapter", "TFDatasetAdapter"
+
+
+class OwnOrder:
+    """The order of the training data in one call of `fit`.
+
+    Shuffled datasets get numbered passes. Arrays, which Keras shuffles as it comes, are
+    shuffled by Philox with seed and epoch as its key.
+
+    Args:
+        epoch_iterator: Of Keras' `fit`, from which no epoch was read yet.
+        seed: Whole number, for arrays.
+
+    Attributes:
+        doubt: One line on why a later run might get other data, or `None`.
+    """
+
+    def __init__(self, epoch_iterator, seed):
+        self._seed, self._epoch = seed, 0
+        self._order: tuple | None = None
+        self._passes: list = []
+        self.doubt: str | None = None
+        adapter = epoch_iterator.data_adapter
+        kind = type(adapter).__name__
+        if kind == _DATASET:
+            self._number(epoch_iterator, adapter._dataset)
+        elif kind == _ARRAYS and adapter._shuffle:
+            self._shuffle(epoch_iterator, adapter)
+        elif kind != _ARRAYS:
+            self.doubt = f"a {kind.removesuffix('Adapter')} may give anything"
+
+    def begin(self, epoch):
+        """Tell the data which epoch begins."""
+        self._epoch = epoch
+        for each in self._passes:
+            each.epoch = epoch
+
+    def finish(self, epochs):
+        """Leave the data as so many epochs leave them."""
+        for each in self._passes:
+            each.finish(epochs)
+
+    def _number(self, epoch_iterator, dataset):
+        self.doubt = find_doubt(dataset)
+        if getattr(dataset, "holds_stored_rows", False):
+            return
+        numbered = number_passes(dataset)
+        self._passes = find_passes(numbered)
+        if numbered is not dataset:
+            epoch_iterator._distributed_dataset = numbered
+
+    def _shuffle(self, epoch_iterator, adapter):
+        arrays = keras.tree.map_structure(_as_tensor, adapter._inputs)
+        if any(x is None for x in keras.tree.flatten(arrays)):
+            self.doubt = "Keras shuffles arrays of this kind itself"
+            return
+        self._rows, self._size = adapter._num_samples, adapter._batch_size
+
+        def gather(number):
+            rows = tf.numpy_function(self._batch_rows, [number], tf.int64)
+            rows = tf.ensure_shape(rows, (None,))
+            return keras.tree.map_structure(lambda x: tf.gather(x, rows), arrays)
+
+        batches = tf.data.Dataset.range(adapter.num_batches).map(gather)
+        epoch_iterator._distributed_dataset = batches.prefetch(2)
+
+    def _batch_rows(self, number):
+        if self._order is None or self._order[0] != self._epoch:
+            key = np.array([self._seed, self._epoch], "uint64")
+            generator = np.random.Generator(np.random.Philox(key=key))
+            self._order = self._epoch, generator.permutation(self._rows)
+        return self._order[1][number * self._size : (number + 1) * self._size]
+
+
+def _as_tensor(leaf):
+    try:
+        array = np.asarray(leaf)
+        if array.dtype == "float64":  # as Keras does
+            array = array.astype(keras.config.floatx())
+        return tf.convert_to_tensor(array)
+    except (TypeError, ValueError):
+        return None  # a sparse matrix

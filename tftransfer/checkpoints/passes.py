@@ -1,0 +1,131 @@
+"""Passes over a dataset by their number, so that each epoch has an order of its own."""
+
+import threading
+
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.checkpoints.draws import find_draws, walk
+from tftransfer.features.datasets import inspect_dataset
+
+
+class Passes:
+    """Passes over a dataset that shuffles, each of which can be asked for again.
+
+    A seeded `tf.data` pipeline draws its next order whenever it is opened, so that the
+    order of an epoch depends on how often anybody opened it before. Here an epoch has
+    a fixed number among all openings: the draws of those that are missing are made and
+    left, which reads nothing.
+
+    Args:
+        dataset: `tf.data.Dataset`.
+        first: Number of the pass that epoch 0 gets; as many looks before training
+            change nothing.
+        per_epoch: Passes that an epoch may take, of a dataset that repeats in it.
+
+    Attributes:
+        epoch: Number of the epoch, from 0, to be set when it begins; `None` while the
+            dataset is only looked into.
+
+    Example:
+
+    >>> numbers = tf.data.Dataset.range(9).shuffle(9, seed=3)
+    >>> passes = Passes(numbers)
+    >>> passes.epoch = 4
+    >>> once = list(passes.dataset().as_numpy_iterator())
+    >>> again = Passes(tf.data.Dataset.range(9).shuffle(9, seed=3))
+    >>> again.epoch = 4
+    >>> once == list(again.dataset().as_numpy_iterator())
+    True
+    """
+
+    def __init__(self, dataset, first=0, per_epoch=1):
+        self.epoch: int | None = None
+        self._dataset, self._first, self._per_epoch = dataset, first, per_epoch
+        self._draws = find_draws(dataset)
+        self._opened = 0
+        self._lock = threading.Lock()
+
+    def dataset(self, endless=False):
+        """Return the passes as a `tf.data.Dataset`, opened when first read.
+
+        Args:
+            endless: Whether pass follows on pass, `per_epoch` of them in an epoch.
+        """
+        numbers = tf.data.Dataset.range(tf.int64.max if endless else 1)
+        passes = numbers.map(self._open).flat_map(lambda _: self._dataset)
+        cardinality = int(self._dataset.cardinality())
+        if endless or cardinality < 0:
+            return passes
+        return passes.apply(tf.data.experimental.assert_cardinality(cardinality))
+
+    def finish(self, epochs):
+        """Draw all that `epochs` draw, for whoever reads the dataset afterwards."""
+        with self._lock:
+            self._advance(self._first + epochs * self._per_epoch)
+            self.epoch = None
+
+    def _open(self, number):
+        return tf.numpy_function(self._take, [number], tf.int64)
+
+    def _take(self, number):
+        with self._lock:
+            if self.epoch is not None:
+                wanted = self._first + self.epoch * self._per_epoch + int(number)
+                self._advance(wanted)
+                if self._opened > wanted:
+                    raise ValueError(
+                        "`train` must be opened by nobody else while it is trained "
+                        f"on with a checkpoint. Received: {self._opened} openings "
+                        f"where epoch {self.epoch} takes number {wanted}. Give "
+                        "callbacks a dataset of their own."
+                    )
+            self._opened += 1
+            return np.int64(number)
+
+    def _advance(self, wanted):
+        while self._opened < wanted:
+            for step in self._draws:
+                iter(step)
+            self._opened += 1
+
+
+def number_passes(dataset, first=0):
+    """Return a dataset whose passes have numbers, with what loaders hang on theirs.
+
+    Args:
+        dataset: `tf.data.Dataset`; pairs of two domains are paired anew, each domain
+            with numbers of its own.
+        first: As of `Passes`.
+
+    Returns:
+        `tf.data.Dataset` with `passes`, a list of `Passes`; the given one where it
+        gives the same at every opening.
+    """
+    if find_passes(dataset) or not find_draws(dataset):
+        return dataset
+    parts = vars(dataset).get("parts")
+    if parts is None:
+        passes = [Passes(dataset, first)]
+        numbered = passes[0].dataset()
+    else:
+        steps = [max(1, int(part.cardinality())) for part in parts]
+        per_epoch = -(-max(steps) // min(steps))
+        passes = [Passes(part, first, per_epoch) for part in parts]
+        opened = [each.dataset() for each in passes]
+        for each, part in zip(passes, opened, strict=True):
+            part.repeated = each.dataset(endless=True)
+        numbered = dataset.rebuild(*opened)
+    for name, value in vars(dataset).items():
+        if not name.startswith("_"):
+            setattr(numbered, name, value)
+    facts = inspect_dataset(dataset)
+    numbered.shuffles, numbered.augmented = facts.shuffles, bool(facts.randomness)
+    numbered.randomness, numbered.passes = facts.randomness, passes
+    return numbered
+
+
+def find_passes(dataset):
+    """Return the `Passes` that a dataset is made of, a list; empty without any."""
+    found = (vars(step).get("passes") for step in walk(dataset))
+    return next((passes for passes in found if passes), [])

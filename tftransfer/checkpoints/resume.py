@@ -1,0 +1,249 @@
+"""Training that is killed and started again, and ends as if nothing had been."""
+
+import os
+import warnings
+import weakref
+
+import keras
+import numpy as np
+
+from tftransfer.checkpoints.callback_states import (
+    prepare_callback,
+    warn_of_lost_state,
+)
+from tftransfer.checkpoints.files import CheckpointFolder
+from tftransfer.checkpoints.fit_frame import find_fit
+from tftransfer.checkpoints.own_order import OwnOrder
+from tftransfer.checkpoints.plain import from_plain, to_plain
+from tftransfer.checkpoints.same_run import (
+    check_same,
+    describe_fit,
+    describe_versions,
+)
+from tftransfer.checkpoints.saver import Saver, check_every
+from tftransfer.checkpoints.skipping import skip_calls
+from tftransfer.checkpoints.training_state import (
+    read_random,
+    read_state,
+    write_random,
+    write_state,
+)
+
+_OPEN: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # by real path
+
+
+class Resume(keras.callbacks.Callback):
+    """Go on exactly where a killed training was: same batch, same order, same numbers.
+
+    Give it to `fit` and run the same program again after a crash, a `kill -9` or a
+    power cut: training goes on behind the last batch of the newest checkpoint, and
+    ends with the weights and the history, equal to the bit on one machine's
+    processors, that it would have had. A checkpoint holds weights, the optimizer's
+    slots and step counts, learning rate, metrics so far, which layers learn, the state
+    of the other callbacks, and the random generators of Python, NumPy and Keras. The
+    order of arrays and of seeded `tf.data` pipelines is made a function of the epoch.
+
+    Checkpoints are written by a thread of their own under a temporary name, with
+    checksums; the newest two stay. A damaged one is told and passed over. Where nothing
+    is left to do `fit` returns at once with the whole history, or goes on if `epochs`
+    has grown. Remove the folder to begin anew.
+
+    Exact are TensorFlow's usual settings on processors (with a GPU, call
+    `tf.config.experimental.enable_op_determinism()` first) and a program that is the
+    same each time up to `fit`. What a dataset draws without a seed cannot come again; a
+    warning says so. Callbacks with more than data in them need `state_dict()` and
+    `load_state_dict(state)`.
+
+    Args:
+        directory: Folder for the checkpoints of this one run.
+        checkpoint_every: Batches from one checkpoint to the next, or `"auto"`: as
+            often as costs one percent of the time, at most every five seconds.
+        verbose: Whether to print where training goes on.
+
+    Attributes:
+        seconds: Seconds that checkpoints have taken in this process.
+
+    Raises:
+        ValueError: If a value is out of range; in `fit`, if another living process
+            uses the folder, its checkpoints are of another model, data or settings, or
+            of a later version of this package, or all are damaged; with
+            `steps_per_epoch`, `BackupAndRestore` or another backend than TensorFlow.
+        TypeError: If an argument has the wrong type.
+        OSError: In `fit`, if a checkpoint cannot be written; those before it stay.
+
+    Example:
+
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> x, y = np.eye(4).repeat(8, axis=0), np.arange(32) % 3
+    >>> def train(epochs):
+    ...     keras.utils.set_random_seed(0)
+    ...     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    ...     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
+    ...     resume = tft.Resume(folder.name)
+    ...     return model.fit(x, y, epochs=epochs, callbacks=[resume], verbose=0)
+    >>> train(2).epoch
+    [0, 1]
+    >>> train(3).epoch
+    Resume: goes on with epoch 3.
+    [0, 1, 2]
+    >>> folder.cleanup()
+    """
+
+    counts_calls = True  # of the training function, however many steps one makes
+
+    def __init__(self, directory, checkpoint_every="auto", *, verbose=True):
+        super().__init__()
+        check_every(checkpoint_every)
+        self.directory, self.checkpoint_every = directory, checkpoint_every
+        self.verbose = verbose
+        self.seconds = 0.0
+        self._folder: CheckpointFolder | None = None
+        self._saved: tuple | None = None  # content and arrays to go on from
+        self._position = [0, 0]  # epoch, and calls of the training function in it
+
+    def set_model(self, model):
+        """Take over the state of a `fit` that is about to begin."""
+        super().set_model(model)
+        fit = find_fit(self)
+        if fit is None:  # evaluation or prediction
+            return
+        self._list, self._iterator = fit
+        others = [x for x in self._list.callbacks if x is not self]
+        _check_usable(others, self._iterator)
+        self._list.callbacks = [*others, self]  # it sees what the others have done
+        self._others = [
+            x for x in others if not isinstance(x, keras.callbacks.ProgbarLogger)
+        ]
+        self._fit = describe_fit(model, self._others, self._iterator)
+        self._saved = self._open().read(self._say)
+        if self._saved is None:
+            return
+        content, _ = self._saved
+        check_same(content["fit"], self._fit, self.directory)
+        if content["versions"] != describe_versions():
+            warnings.warn(
+                f"The checkpoint was made with {content['versions']}, this is "
+                f"{describe_versions()}: the last digits may differ.",
+                stacklevel=2,
+            )
+        for callback, state in zip(self._others, content["callbacks"], strict=True):
+            prepare_callback(callback, state)
+
+    def on_train_begin(self, logs=None):
+        """Set all as it was, unless this is the first time."""
+        saved = self._saved
+        self._seed = saved[0]["seed"] if saved else int(np.random.randint(2**31))
+        self._order = OwnOrder(self._iterator, self._seed)
+        self._saver = Saver(self._folder, self.checkpoint_every)
+        warn_of_lost_state(self._others)
+        if self._order.doubt:
+            warnings.warn(
+                f"What a resumed run reads may differ: {self._order.doubt}.",
+                stacklevel=2,
+            )
+        if not self.model.optimizer.built:
+            self.model.optimizer.build(self.model.trainable_variables)
+        if saved:
+            write_state(self.model, self._others, *saved)
+            self._go_to(*saved[0]["position"])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Tell the data the epoch; go to the batch where it was left."""
+        self.model._initial_epoch = None
+        self._position = [epoch, 0]
+        self._order.begin(epoch)
+        saved, self._saved = self._saved, None
+        if saved and saved[0]["position"][1]:
+            content, arrays = saved
+            write_random(from_plain(content["epoch_random"], arrays))
+            skip_calls(
+                self.model,
+                self._list,
+                content["position"][1],
+                content["logs"],
+                lambda: self._restore(content, arrays),
+            )
+        self._epoch_random = read_random()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Save where it is time."""
+        self._position[1] += 1
+        self._saver.count()
+        if self._saver.is_due:
+            self._saver.save(lambda: self._content(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save where it is time, and after the last epoch."""
+        self._position = [epoch + 1, 0]
+        is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if is_last or self._saver.is_due:
+            self._saver.save(lambda: self._content(logs))
+
+    def on_train_end(self, logs=None):
+        """Wait for the last checkpoint and leave the folder."""
+        self.model._initial_epoch = None
+        self._saver.close()
+        self.seconds += self._saver.seconds
+        self._order.finish(self.params["epochs"])
+        self._leave()
+
+    def _say(self, line):
+        if self.verbose:
+            print(f"Resume: {line}")
+
+    def _open(self):
+        """Take the folder, from an earlier `fit` of this process if need be."""
+        path = os.path.realpath(os.path.expanduser(self.directory))
+        if path in _OPEN:
+            _OPEN[path].release()
+        self._folder = _OPEN[path] = CheckpointFolder(self.directory)
+        return self._folder
+
+    def _leave(self):
+        self._folder.release()
+
+    def _content(self, logs):
+        content, arrays = read_state(self.model, self._others)
+        content["position"] = list(self._position)
+        content["epoch_random"] = to_plain(self._epoch_random, arrays)
+        content["logs"] = {name: float(value) for name, value in (logs or {}).items()}
+        content["seed"], content["fit"] = self._seed, self._fit
+        content["versions"] = describe_versions()
+        return content, arrays
+
+    def _restore(self, content, arrays):
+        write_state(self.model, self._others, content, arrays)
+        self._position = list(content["position"])
+
+    def _go_to(self, epoch, calls):
+        is_over = self.model.stop_training or epoch >= self.params["epochs"]
+        self.model._initial_epoch = self.params["epochs"] if is_over else epoch
+        if not self.verbose:
+            return
+        if is_over:
+            print(f"Resume: all {epoch} epochs are done.")
+        else:
+            where = f"epoch {epoch + 1}" + (f" behind step {calls}" if calls else "")
+            print(f"Resume: goes on with {where}.")
+
+
+def _check_usable(callbacks, iterator):
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "`Resume` must be used with the TensorFlow backend. Received: backend "
+            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow, or save with "
+            "keras.callbacks.BackupAndRestore, which is not exact."
+        )
+    if iterator.steps_per_epoch:
+        raise ValueError(
+            "`steps_per_epoch` must be left out with Resume: an epoch is one pass over "
+            f"the data. Received: steps_per_epoch={iterator.steps_per_epoch}. Leave "
+            "out .repeat() too, or cut the dataset with .take(steps)."
+        )
+    for callback in callbacks:
+        if isinstance(callback, (keras.callbacks.BackupAndRestore, Resume)):
+            raise ValueError(
+                "`callbacks` must hold one that resumes. Received: Resume beside "
+                f"{type(callback).__name__}. Leave one of them out."
+            )

@@ -1,0 +1,125 @@
+"""Whether a checkpoint belongs to the run that is about to go on with it."""
+
+import hashlib
+import json
+
+import keras
+import tensorflow as tf
+
+from tftransfer.checkpoints.training_state import describe_variables
+from tftransfer.freezing.recompiling import plain_optimizer
+
+_SHOWN = 3  # differences of a list in a message
+
+
+def describe_fit(model, callbacks, epoch_iterator):
+    """Describe a call of `fit` as far as its state depends on it.
+
+    Args:
+        model: Compiled `keras.Model`.
+        callbacks: List of its callbacks.
+        epoch_iterator: Of Keras.
+
+    Returns:
+        Dict from what is compared to a JSON value.
+    """
+    return {
+        "weights": describe_variables(model),
+        "layers": _digest(_config_of(model)),
+        "optimizer": _describe_optimizer(model),
+        "loss": _text(model.loss),
+        "callbacks": [type(callback).__name__ for callback in callbacks],
+        "data": describe_data(epoch_iterator.data_adapter),
+    }
+
+
+def describe_data(adapter):
+    """Describe training data without reading them.
+
+    Args:
+        adapter: Data adapter of Keras.
+    """
+    dataset = getattr(adapter, "_dataset", None)
+    told = {"kind": type(adapter).__name__, "batches": adapter.num_batches}
+    if isinstance(dataset, tf.data.Dataset):
+        told["elements"] = str(dataset.element_spec)
+        fingerprint = vars(dataset).get("fingerprint")
+        told["fingerprint"] = fingerprint if isinstance(fingerprint, str) else None
+    elif hasattr(adapter, "_inputs"):
+        shapes = keras.tree.map_structure(lambda x: str(x.shape), adapter._inputs)
+        told["elements"] = str(shapes)
+    return told
+
+
+def check_same(saved, now, directory):
+    """Raise `ValueError` unless two descriptions are equal; name what differs.
+
+    Args:
+        saved: Description in a checkpoint.
+        now: Description of this run.
+        directory: Folder of the checkpoint.
+    """
+    now = json.loads(json.dumps(now))
+    differing = [
+        f"{name} ({_difference(saved.get(name), value)})"
+        for name, value in now.items()
+        if saved.get(name) != value
+    ]
+    if differing:
+        raise ValueError(
+            "`checkpoint` must be a folder of this very run: of equal model, data and "
+            f"settings. Received: {str(directory)!r}, of a run with other "
+            f"{', other '.join(differing)}. Restore what was changed to go on, or "
+            "take another folder to begin anew."
+        )
+
+
+def describe_versions():
+    """Versions on which equal numbers rest."""
+    return {"keras": keras.__version__, "tensorflow": tf.__version__}
+
+
+def _difference(saved, now):
+    if isinstance(saved, list) and isinstance(now, list):
+        gone = [x for x in saved if x not in now][:_SHOWN]
+        new = [x for x in now if x not in saved][:_SHOWN]
+        parts = [f"then {len(saved)}, now {len(now)}"]
+        parts += [f"gone {gone}"] * bool(gone) + [f"new {new}"] * bool(new)
+        return "; ".join(parts)
+    if isinstance(saved, dict) and isinstance(now, dict):
+        names = [name for name in now if saved.get(name) != now[name]]
+        return "; ".join(f"{x} {_difference(saved.get(x), now[x])}" for x in names)
+    return f"then {saved!r}, now {now!r}"
+
+
+def _config_of(model):
+    try:
+        return model.to_json()
+    except (NotImplementedError, TypeError, ValueError):
+        return type(model).__name__  # a class without a configuration
+
+
+def _describe_optimizer(model):
+    optimizer = model.optimizer
+    if optimizer is None:
+        return None
+    config = dict(plain_optimizer(optimizer).get_config())
+    if not isinstance(config.get("learning_rate"), (int, float)):
+        config.pop("learning_rate", None)  # a schedule
+    config.pop("name", None)
+    return {
+        "class": type(optimizer).__name__,
+        **{k: _text(x) for k, x in config.items()},
+    }
+
+
+def _text(value):
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(value, default=lambda x: type(x).__name__, sort_keys=True)
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def _digest(text):
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
