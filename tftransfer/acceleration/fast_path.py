@@ -36,10 +36,18 @@ class FastPath:
         model: `keras.Model`.
         settings: `CacheSettings`.
         report: Function that takes a line to print, or `None` for silence.
+
+    Attributes:
+        budget: The most bytes to store in a call, as last found; to be set where a
+            call shall choose as an earlier one did.
+        keeps_budget: Whether the next call takes `budget` as it is.
     """
+
+    keeps_budget = False
 
     def __init__(self, model, settings, report):
         self.model, self.settings, self.report = model, settings, report
+        self.budget: int | None = None
 
     def say(self, line):
         """Report a line, unless silent."""
@@ -181,7 +189,9 @@ class FastPath:
         views = self.settings.augmented_views
         if views > 1 and not self._differs(train):
             views = 1
-        budget = self.settings.most_bytes
+        if not self.keeps_budget:
+            self.budget = self.settings.most_bytes
+        budget, self.keeps_budget = self.budget, False
         cuts = self._choose(train, validation, views, budget)
         extraction = self._start_extraction(stack, cuts, views, budget)
         entries = _extract(stack, extraction, train, views)

@@ -11,7 +11,7 @@ from tftransfer.freezing.recompiling import plain_optimizer
 _LEAST_EPOCHS = 2  # left: the frozen part runs once more before it is spared
 
 
-def fit_in_pieces(model, run, *, initial_epoch, epochs, callbacks):
+def fit_in_pieces(model, run, *, initial_epoch, epochs, callbacks, resume=None):
     """Call `fit`, and again wherever a callback has frozen more of the bottom.
 
     Each piece then stores what its frozen part gives, further up than the one before.
@@ -24,24 +24,32 @@ def fit_in_pieces(model, run, *, initial_epoch, epochs, callbacks):
         initial_epoch: As of `fit`.
         epochs: As of `fit`.
         callbacks: List of Keras callbacks.
+        resume: What knows the piece to go on with, and is told of each that begins;
+            or `None`.
 
     Returns:
         `keras.callbacks.History` of all pieces.
     """
+    joined, has_begun = None, False
+    if resume is not None:
+        initial_epoch, joined = resume.find_piece(initial_epoch)
     freezes = any(hasattr(callback, "frozen") for callback in callbacks)
     if not freezes or getattr(plain_optimizer(model.optimizer), "use_ema", False):
         # With a moving average each piece would end with the averaged weights.
+        if resume is not None:
+            resume.begin_piece(initial_epoch, None)
         return run(initial_epoch=initial_epoch, epochs=epochs, callbacks=callbacks)
-    joined = None
     while True:
         pause = _Pause(epochs)
-        with _as_one(callbacks, joined is not None, pause):
+        if resume is not None:
+            resume.begin_piece(initial_epoch, joined)
+        with _as_one(callbacks, has_begun, pause):
             part = run(
                 initial_epoch=initial_epoch,
                 epochs=epochs,
                 callbacks=[*callbacks, pause],
             )
-        joined = _join(joined, part)
+        joined, has_begun = _join(joined, part), True
         if not pause.pauses:
             return joined
         initial_epoch = part.epoch[-1] + 1

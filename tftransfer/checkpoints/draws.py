@@ -65,7 +65,8 @@ def walk(dataset, past_loaders=True):
 
 
 def _is_loader(step):
-    return {"shuffles", "augmented"} <= set(vars(step))
+    told = vars(step)
+    return {"shuffles", "augmented"} <= set(told) or "holds_stored_rows" in told
 
 
 def _draws(step):
@@ -76,7 +77,7 @@ def _draws(step):
 
 
 def _doubt(step):
-    if _is_loader(step) or getattr(step, "holds_stored_rows", False):
+    if _is_loader(step):
         return None
     name = step_name(type(step).__name__)
     if not type(step).__module__.startswith("tensorflow.python.data."):

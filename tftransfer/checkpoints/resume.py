@@ -99,8 +99,10 @@ class Resume(keras.callbacks.Callback):
         self.verbose = verbose
         self.seconds = 0.0
         self._folder: CheckpointFolder | None = None
+        self._saver: Saver | None = None
         self._saved: tuple | None = None  # content and arrays to go on from
         self._position = [0, 0]  # epoch, and calls of the training function in it
+        self._steps = 0  # in the epoch; a call may make several
 
     def set_model(self, model):
         """Take over the state of a `fit` that is about to begin."""
@@ -116,7 +118,7 @@ class Resume(keras.callbacks.Callback):
             x for x in others if not isinstance(x, keras.callbacks.ProgbarLogger)
         ]
         self._fit = describe_fit(model, self._others, self._iterator)
-        self._saved = self._open().read(self._say)
+        self._saved = self._take()
         if self._saved is None:
             return
         content, _ = self._saved
@@ -151,7 +153,7 @@ class Resume(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Tell the data the epoch; go to the batch where it was left."""
         self.model._initial_epoch = None
-        self._position = [epoch, 0]
+        self._position, self._steps = [epoch, 0], 0
         self._order.begin(epoch)
         saved, self._saved = self._saved, None
         if saved and saved[0]["position"][1]:
@@ -169,13 +171,14 @@ class Resume(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Save where it is time."""
         self._position[1] += 1
-        self._saver.count()
+        self._saver.count(batch + 1 - self._steps)
+        self._steps = batch + 1
         if self._saver.is_due:
             self._saver.save(lambda: self._content(logs))
 
     def on_epoch_end(self, epoch, logs=None):
         """Save where it is time, and after the last epoch."""
-        self._position = [epoch + 1, 0]
+        self._position, self._steps = [epoch + 1, 0], 0
         is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
         if is_last or self._saver.is_due:
             self._saver.save(lambda: self._content(logs))
@@ -187,6 +190,13 @@ class Resume(keras.callbacks.Callback):
         self.seconds += self._saver.seconds
         self._order.finish(self.params["epochs"])
         self._leave()
+
+    def close(self):
+        """Write what is begun and leave the folder; what was not saved is lost."""
+        if self._saver is not None:
+            self._saver.close()
+        if self._folder is not None:
+            self._folder.release()
 
     def _say(self, line):
         if self.verbose:
@@ -200,21 +210,30 @@ class Resume(keras.callbacks.Callback):
         self._folder = _OPEN[path] = CheckpointFolder(self.directory)
         return self._folder
 
+    def _take(self):
+        """Return content and arrays to go on from, or `None`."""
+        return self._open().read(self._say)
+
     def _leave(self):
         self._folder.release()
 
+    def _extra(self, arrays):
+        """Return what else belongs into a checkpoint, a dict of JSON values."""
+        return {}
+
     def _content(self, logs):
         content, arrays = read_state(self.model, self._others)
-        content["position"] = list(self._position)
+        content["position"], content["steps"] = list(self._position), self._steps
         content["epoch_random"] = to_plain(self._epoch_random, arrays)
         content["logs"] = {name: float(value) for name, value in (logs or {}).items()}
         content["seed"], content["fit"] = self._seed, self._fit
         content["versions"] = describe_versions()
-        return content, arrays
+        return {**content, **self._extra(arrays)}, arrays
 
     def _restore(self, content, arrays):
         write_state(self.model, self._others, content, arrays)
         self._position = list(content["position"])
+        self._steps = content["steps"]
 
     def _go_to(self, epoch, calls):
         is_over = self.model.stop_training or epoch >= self.params["epochs"]

@@ -1,12 +1,10 @@
 """Whether a checkpoint belongs to the run that is about to go on with it."""
 
-import hashlib
 import json
 
 import keras
 import tensorflow as tf
 
-from tftransfer.checkpoints.training_state import describe_variables
 from tftransfer.freezing.recompiling import plain_optimizer
 
 _SHOWN = 3  # differences of a list in a message
@@ -24,8 +22,8 @@ def describe_fit(model, callbacks, epoch_iterator):
         Dict from what is compared to a JSON value.
     """
     return {
-        "weights": describe_variables(model),
-        "layers": _digest(_config_of(model)),
+        "layers": [_describe_layer(layer) for layer in model._flatten_layers()],
+        "weights": [_describe_variable(variable) for variable in model.variables],
         "optimizer": _describe_optimizer(model),
         "loss": _text(model.loss),
         "callbacks": [type(callback).__name__ for callback in callbacks],
@@ -92,11 +90,24 @@ def _difference(saved, now):
     return f"then {saved!r}, now {now!r}"
 
 
-def _config_of(model):
+def _describe_layer(layer):
+    """Return class and settings, but for names, which count on in a process."""
     try:
-        return model.to_json()
-    except (NotImplementedError, TypeError, ValueError):
-        return type(model).__name__  # a class without a configuration
+        config = layer.get_config()
+    except NotImplementedError:  # of a class without a configuration
+        config = {}
+    plain = {
+        name: value
+        for name, value in sorted(config.items())
+        if isinstance(value, (bool, int, float, list, tuple))
+        and name not in ("trainable", "layers", "input_layers", "output_layers")
+    }
+    settings = ", ".join(f"{name}={value}" for name, value in plain.items())
+    return f"{type(layer).__name__}({settings})"
+
+
+def _describe_variable(variable):
+    return f"{variable.path.rsplit('/', 1)[-1]} {tuple(variable.shape)}"
 
 
 def _describe_optimizer(model):
@@ -119,7 +130,3 @@ def _text(value):
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
     return getattr(value, "__name__", type(value).__name__)
-
-
-def _digest(text):
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()

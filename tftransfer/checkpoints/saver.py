@@ -36,7 +36,7 @@ class Saver:
         self._batches, self._last, self._cost = 0, time.perf_counter(), 0.0
         self.seconds = 0.0
 
-    def count(self, batches=1):
+    def count(self, batches):
         """Note that so many batches were trained on."""
         self._batches += batches
 

@@ -120,8 +120,3 @@ def _variables(model):
         "optimizer": [] if optimizer is None else list(optimizer.variables),
         "metrics": list(model.metrics_variables),
     }
-
-
-def describe_variables(model):
-    """List paths and shapes of a model's variables, as texts."""
-    return [f"{x.path} {tuple(x.shape)}" for x in model.variables]

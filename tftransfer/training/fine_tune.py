@@ -11,6 +11,11 @@ from tftransfer.freezing.depth import check_depth
 from tftransfer.freezing.flags import read_flags
 from tftransfer.freezing.recompiling import own_rate
 from tftransfer.training.batches import read_data
+from tftransfer.training.checkpointing import (
+    RunCheckpoints,
+    describe_run,
+    run_with_checkpoints,
+)
 from tftransfer.training.class_weights import complete_class_weight
 from tftransfer.training.data_checks import check_compiled, check_data
 from tftransfer.training.preparing import check_preparable, prepared, take_domains
@@ -48,6 +53,8 @@ def fine_tune(
     engine="auto",
     head_solver=None,
     seed=None,
+    checkpoint=None,
+    checkpoint_every="auto",
     verbose="auto",
 ):
     """Fine-tune a compiled model in stages: the head first, then what shall learn.
@@ -114,6 +121,11 @@ def fine_tune(
         seed: Seed of all random generators and of the model's dropout. Equal weights,
             data and seed give equal weights to the bit on one machine; a shuffled
             dataset has its own seed, and every look into it changes its next order.
+        checkpoint: Folder for checkpoints of this run, see `Resume`; the same call in a
+            new process goes on exactly where a killed one was: stage, epoch and batch.
+            Where the run is over it gives the model its end. `None` writes none.
+        checkpoint_every: Batches from one checkpoint to the next, or `"auto"` for one
+            percent of the time.
         verbose: As in `fit`; 0 also silences the fast path.
 
     Returns:
@@ -165,26 +177,40 @@ def fine_tune(
     if validation_data is not None:
         validation = read_data("validation_data", validation_data)
         check_data(model, validation, several_classes=False)
-    if seed is not None:
-        seed_training(model, seed)
     report = print if verbose else None
-    run = run_stages
-    if plan and plan.virtual_rows:
-        run = functools.partial(run_on_features, strategy=plan.strategy)
-    with prepared(model, plan) as trained:
-        return run(
-            trained,
-            stages,
-            data,
-            validation,
-            flags=flags,
-            callbacks=callbacks,
-            class_weight=class_weight,
-            head_solver=head_solver,
-            fast_path=None if cache is False else FastPath(trained, settings, report),
-            seed=seed,
-            verbose=verbose,
-        )
+
+    def run(data, seed, checkpoints=None):
+        if seed is not None:
+            seed_training(model, seed)
+        through = run_stages
+        if plan and plan.virtual_rows:
+            through = functools.partial(run_on_features, strategy=plan.strategy)
+        with prepared(model, plan) as trained:
+            path = None if cache is False else FastPath(trained, settings, report)
+            return through(
+                trained,
+                stages,
+                data,
+                validation,
+                flags=flags,
+                callbacks=callbacks,
+                class_weight=class_weight,
+                head_solver=head_solver,
+                fast_path=path,
+                seed=seed,
+                checkpoints=checkpoints,
+                verbose=verbose,
+            )
+
+    if checkpoint is None:
+        return run(data, seed)
+    described = describe_run(
+        *(stages, data, validation, class_weight, plan), settings=str(settings)
+    )
+    checkpoints = RunCheckpoints(
+        *(checkpoint, checkpoint_every, described), seed=seed, verbose=bool(verbose)
+    )
+    return run_with_checkpoints(model, run, data, checkpoints)
 
 
 def _read_plan(model, strategy, stages, given):

@@ -13,6 +13,7 @@ from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.flags import restore_flags
 from tftransfer.freezing.recompiling import own_rate, plain_optimizer, recompile
 from tftransfer.training.batches import read_data
+from tftransfer.training.checkpointing import number_data
 from tftransfer.training.solving import solve_stage, trains_linear_head_only
 from tftransfer.training.stages import CosinePerEpoch, stage_rate
 
@@ -28,6 +29,7 @@ def run_stages(
     fast_path=None,
     head_solver=None,
     seed=None,
+    checkpoints=None,
     **arguments,
 ):
     """Train a model through `stages`.
@@ -44,6 +46,7 @@ def run_stages(
         head_solver: What solves the stages in which only a linear head learns, or
             `None`.
         seed: Of the order of stored rows, `None` for any.
+        checkpoints: `RunCheckpoints`, or `None`.
         arguments: Further arguments of `fit`: `class_weight` and `verbose`.
 
     Returns:
@@ -55,27 +58,35 @@ def run_stages(
     rate = own_rate(model.optimizer)
     history, best = _start_history(model), _Best()
     own = [data if x.data is None else read_data("data", x.data) for x in stages]
-    fits = {id(x): _Fit(model, x, validation, fast_path, arguments) for x in own}
+    if checkpoints is not None:
+        own = [number_data(each) for each in own]
+        checkpoints.watch(model, history, best, fast_path)
+    fits = {
+        id(x): _Fit(model, x, validation, fast_path, arguments, checkpoints)
+        for x in own
+    }
     orders = np.random.default_rng(seed)
     try:
-        for stage, data in zip(stages, own, strict=True):
+        for number, (stage, data) in enumerate(zip(stages, own, strict=True)):
+            order = int(orders.integers(2**31))
+            if checkpoints is not None:
+                if number < checkpoints.stage:
+                    continue
+                checkpoints.stage = number
             _set_depth(model, stage, flags)
             stage_start = stage_rate(stage, model, rate, data.num_batches)
             recompile(model, learning_rate=stage_start)
             first = len(history.epoch)
+            watchers = [*callbacks, *_rate_callbacks(stage, data, stage_start, first)]
             averages = _averages_weights(model, callbacks)
             best.stopper = None if validation is None or averages else _stopper(stage)
-            watchers = [
-                *callbacks,
-                *_rate_callbacks(stage, data, stage_start, first),
-                *([best.stopper] if best.stopper else []),
-            ]
+            watchers += [best.stopper] if best.stopper else []
             part = fits[id(data)](
                 solves=head_solver is not None and trains_linear_head_only(model),
                 initial_epoch=first,
                 epochs=first + stage.epochs,
                 callbacks=watchers,
-                seed=int(orders.integers(2**31)),
+                seed=order,
             )
             best.take()
             _join(history, part, first)
@@ -90,9 +101,10 @@ def run_stages(
 class _Fit:
     """One call of `fit`: on stored rows where that is possible, else on the data."""
 
-    def __init__(self, model, data, validation, fast_path, arguments):
+    def __init__(self, model, data, validation, fast_path, arguments, checkpoints):
         self._model, self._data, self._validation = model, data, validation
         self._fast_path, self._arguments = fast_path, arguments
+        self._checkpoints = checkpoints
         self._given = dict(data.fit_arguments)
         if validation is not None:
             self._given["validation_data"] = validation.source
@@ -113,9 +125,11 @@ class _Fit:
                 **self._arguments,
             )
         run = functools.partial(self._run, seed)
-        return fit_in_pieces(self._model, run, **epochs)
+        return fit_in_pieces(self._model, run, **epochs, resume=self._checkpoints)
 
     def _run(self, seed, **epochs):
+        if self._checkpoints is not None:
+            epochs["callbacks"] = [*epochs["callbacks"], self._checkpoints]
         with self._stored(seed, **epochs) as stored, self._quiet_about_length():
             given = {**self._given, **self._arguments, **epochs}
             if stored is not None:
