@@ -114,14 +114,18 @@ def _describe_optimizer(model):
     optimizer = model.optimizer
     if optimizer is None:
         return None
-    config = dict(plain_optimizer(optimizer).get_config())
+    config = _nameless(dict(plain_optimizer(optimizer).get_config()))
     if not isinstance(config.get("learning_rate"), (int, float)):
         config.pop("learning_rate", None)  # a schedule
-    config.pop("name", None)
-    return {
-        "class": type(optimizer).__name__,
-        **{k: _text(x) for k, x in config.items()},
-    }
+    settings = {name: _text(value) for name, value in config.items()}
+    return {"class": type(optimizer).__name__, **settings}
+
+
+def _nameless(value):
+    """Leave out names, which count on in a process."""
+    if isinstance(value, dict):
+        return {key: _nameless(part) for key, part in value.items() if key != "name"}
+    return value
 
 
 def _text(value):

@@ -173,6 +173,24 @@ class StructuredPruning(keras.callbacks.Callback):
         if self.verbose:
             print(f"StructuredPruning: {self._run.summarize(self.epochs)}.")
 
+    def state_dict(self):
+        """Return how far pruning has come, for a checkpoint: see `Resume`."""
+        good = self._good
+        return {
+            "table": self.table,
+            "waited": self._waited,
+            "bound": vars(self._bound),
+            "run": (self._run.step, self._run.removed),
+            "good": good and (good.step, good.score, good.weights, good.removed),
+        }
+
+    def load_state_dict(self, state):
+        """Go on with what `state_dict` returned."""
+        self.table, self._waited = state["table"], state["waited"]
+        vars(self._bound).update(state["bound"])
+        self._run.go_to(*state["run"])
+        self._good = state["good"] and _State(*state["good"])
+
     def _importance(self, groups):
         channels = self._run.channels
         if self.criterion == "l2":

@@ -88,6 +88,22 @@ class ParameterDecay(keras.callbacks.Callback):
                 fading.first = epoch if fading.first is None else fading.first
                 fading.fade_to(self.share(max(epoch - fading.first, 0)))
 
+    def state_dict(self):
+        """Return what fades and how far, for a checkpoint: see `Resume`."""
+        places = {id(variable): i for i, variable in enumerate(self.model.weights)}
+        return {
+            places[key]: (fading.start, fading.first, fading.share)
+            for key, fading in self._fading.items()
+            if key in places
+        }
+
+    def load_state_dict(self, state):
+        """Go on with what `state_dict` returned."""
+        weights = self.model.weights
+        self._fading = {
+            id(weights[i]): _Fading(weights[i], *told) for i, told in state.items()
+        }
+
 
 @dataclasses.dataclass
 class _Fading:

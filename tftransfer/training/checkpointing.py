@@ -51,6 +51,7 @@ class RunCheckpoints(Resume):
         self._piece: dict = {"first": 0, "earlier": None, "flags": None}
         self._so_far: types.SimpleNamespace | None = None
         self._told: dict = {}
+        self._numbered: dict = {}
         self._pending = self._open().read(self._say)
         if self._pending is None:
             return
@@ -83,6 +84,19 @@ class RunCheckpoints(Resume):
         best.loss, best.weights = self._told["best"]
         if fast_path is not None and self._told["budget"] is not None:
             fast_path.budget, fast_path.keeps_budget = self._told["budget"], True
+
+    def number(self, data):
+        """Return `TrainingData` whose shuffled epochs can be had again."""
+        source = data.source
+        if not isinstance(source, tf.data.Dataset):
+            return data
+        if id(source) not in self._numbered:  # once: stages share its openings
+            numbered = number_passes(source, _LOOKS)
+            self._numbered[id(source)] = source, numbered
+        numbered = self._numbered[id(source)][1]
+        return (
+            data if numbered is source else dataclasses.replace(data, source=numbered)
+        )
 
     def find_piece(self, initial_epoch):
         """Return the first epoch of the piece to go on with, and what was before."""
@@ -164,19 +178,9 @@ def run_with_checkpoints(model, run, data, checkpoints):
     with contextlib.closing(checkpoints):
         if checkpoints.is_over:
             return checkpoints.take_end(model)
-        history = run(number_data(data), checkpoints.seed, checkpoints)
+        history = run(checkpoints.number(data), checkpoints.seed, checkpoints)
         checkpoints.finish(model, history)
     return history
-
-
-def number_data(data):
-    """Return `TrainingData` whose shuffled epochs can be had again."""
-    if not isinstance(data.source, tf.data.Dataset):
-        return data
-    numbered = number_passes(data.source, _LOOKS)
-    if numbered is data.source:
-        return data
-    return dataclasses.replace(data, source=numbered)
 
 
 def describe_run(stages, data, validation, class_weight, plan, **told):

@@ -13,7 +13,6 @@ from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.flags import restore_flags
 from tftransfer.freezing.recompiling import own_rate, plain_optimizer, recompile
 from tftransfer.training.batches import read_data
-from tftransfer.training.checkpointing import number_data
 from tftransfer.training.solving import solve_stage, trains_linear_head_only
 from tftransfer.training.stages import CosinePerEpoch, stage_rate
 
@@ -59,7 +58,7 @@ def run_stages(
     history, best = _start_history(model), _Best()
     own = [data if x.data is None else read_data("data", x.data) for x in stages]
     if checkpoints is not None:
-        own = [number_data(each) for each in own]
+        own = [checkpoints.number(each) for each in own]
         checkpoints.watch(model, history, best, fast_path)
     fits = {
         id(x): _Fit(model, x, validation, fast_path, arguments, checkpoints)

@@ -102,6 +102,16 @@ class LabelFreeScores(keras.callbacks.Callback):
         if logs is not None:
             logs.update({f"target_{name}": value for name, value in found.items()})
 
+    def state_dict(self):
+        """Return what the model said before it learned, for a checkpoint."""
+        before = self._before
+        return None if before is None else (before.features, before.probabilities)
+
+    def load_state_dict(self, state):
+        """Go on with what `state_dict` returned."""
+        if state is not None:
+            self._before = Outputs(*state, None, None)
+
     def _read(self, data, labeled=False, with_inputs=False):
         return read_domain(
             self._reader, self._task, data, self.batch_size, labeled, with_inputs
