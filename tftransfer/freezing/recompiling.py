@@ -39,9 +39,10 @@ def _compile_again(model, learning_rate):
             arguments["optimizer"] = _scale_anew(optimizer)
         else:
             arguments["optimizer"] = renew_optimizer(optimizer, learning_rate)
+    # Objects that counted before: `fit` does not reset what is compiled but not built.
+    model.reset_metrics()
     # The base class: what an overridden `compile` took besides stays on the model.
     keras.Model.compile(model, **arguments, auto_scale_loss=scaled)
-    model.reset_metrics()  # objects that counted before; `evaluate` resets too late
     if model.optimizer is not None and model.trainable_variables:
         # Keras warns when it loads a file saved with an optimizer not built yet.
         model.optimizer.build(model.trainable_variables)
@@ -57,8 +58,8 @@ def set_optimizer(model, optimizer):
     """
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     arguments = {**model._compile_config.config, "optimizer": optimizer}
-    keras.Model.compile(model, **arguments, auto_scale_loss=scaled)
     model.reset_metrics()
+    keras.Model.compile(model, **arguments, auto_scale_loss=scaled)
     if carries_on(optimizer):
         plain_optimizer(optimizer).carry_on(model, None)
     model.optimizer.build(model.trainable_variables)
