@@ -98,9 +98,18 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
     "features": {"checks", "engines", "freezing", "store"},
     "acceleration": {"checks", "engines", "features", "freezing", "store"},
     "branches": {"checks", "freezing"},
+    "checkpoints": {
+        "_version",
+        "checks",
+        "features",
+        "freezing",
+        "store",
+        "writing",
+    },
     "training": {
         "acceleration",
         "branches",
+        "checkpoints",
         "checks",
         "data",
         "features",
@@ -174,7 +183,7 @@ LONGEST_FILE, LONGEST_BODY, MOST_ARGUMENTS = 300, 40, 12
 MAY_TAKE_MORE = {
     "build_transfer_model": 13,
     "export_model": 14,
-    "fine_tune": 18,
+    "fine_tune": 20,
     "load_table": 13,
     "load_tfds": 13,
 }

@@ -38,8 +38,7 @@ class FastPath:
         report: Function that takes a line to print, or `None` for silence.
 
     Attributes:
-        budget: The most bytes to store in a call, as last found; to be set where a
-            call shall choose as an earlier one did.
+        budget: The most bytes to store, as the last call found.
         keeps_budget: Whether the next call takes `budget` as it is.
     """
 

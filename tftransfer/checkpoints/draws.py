@@ -29,6 +29,19 @@ def find_draws(dataset):
     return [step for step in walk(dataset) if _draws(step)]
 
 
+def describe_dataset(dataset):
+    """Describe a dataset as far as can be told without reading it, as JSON.
+
+    The seeds are those that TensorFlow makes of the one given and the global one.
+    """
+    fingerprint = vars(dataset).get("fingerprint")  # `tf.data` has such a method
+    return {
+        "elements": str(dataset.element_spec),
+        "fingerprint": fingerprint if isinstance(fingerprint, str) else None,
+        "seeds": [[int(x._seed), int(x._seed2)] for x in find_draws(dataset)],
+    }
+
+
 def find_doubt(dataset):
     """Say why two equal openings of equal pipelines might differ, or return `None`.
 
@@ -43,6 +56,12 @@ def find_doubt(dataset):
     >>> find_doubt(numbers.shuffle(9))
     'it shuffles without a seed'
     """
+    parts = vars(dataset).get("parts")
+    if parts is not None:  # of `pair_domains`, which are paired anew
+        if any(int(part.cardinality()) < 0 for part in parts):
+            return "one of its domains does not know its number of batches"
+        doubts = map(find_doubt, parts)
+        return next((doubt for doubt in doubts if doubt), None)
     try:
         reasons = [_doubt(step) for step in walk(dataset, past_loaders=False)]
     except Exception:  # private names of TensorFlow may go or fail: then say so

@@ -123,7 +123,7 @@ class CheckpointFolder:
 
 
 def _read(path):
-    with np.load(path, allow_pickle=False) as file:
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
         content = json.loads(file[_CONTENT].tobytes().decode())
         names = enumerate(content["dtypes"])
         return content, [file[f"array_{i}"].view(np.dtype(name)) for i, name in names]

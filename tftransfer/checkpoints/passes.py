@@ -46,16 +46,16 @@ class Passes:
         self._opened = 0
         self._lock = threading.Lock()
 
-    def dataset(self, endless=False):
+    def dataset(self, repeated=False):
         """Return the passes as a `tf.data.Dataset`, opened when first read.
 
         Args:
-            endless: Whether pass follows on pass, `per_epoch` of them in an epoch.
+            repeated: Whether pass follows on pass, `per_epoch` of them.
         """
-        numbers = tf.data.Dataset.range(tf.int64.max if endless else 1)
+        numbers = tf.data.Dataset.range(self._per_epoch if repeated else 1)
         passes = numbers.map(self._open).flat_map(lambda _: self._dataset)
         cardinality = int(self._dataset.cardinality())
-        if endless or cardinality < 0:
+        if repeated or cardinality < 0:
             return passes
         return passes.apply(tf.data.experimental.assert_cardinality(cardinality))
 
@@ -114,7 +114,7 @@ def number_passes(dataset, first=0):
         passes = [Passes(part, first, per_epoch) for part in parts]
         opened = [each.dataset() for each in passes]
         for each, part in zip(passes, opened, strict=True):
-            part.repeated = each.dataset(endless=True)
+            part.repeated = each.dataset(repeated=True)
         numbered = dataset.rebuild(*opened)
     for name, value in vars(dataset).items():
         if not name.startswith("_"):

@@ -5,6 +5,7 @@ import json
 import keras
 import tensorflow as tf
 
+from tftransfer.checkpoints.draws import describe_dataset
 from tftransfer.freezing.recompiling import plain_optimizer
 
 _SHOWN = 3  # differences of a list in a message
@@ -40,9 +41,7 @@ def describe_data(adapter):
     dataset = getattr(adapter, "_dataset", None)
     told = {"kind": type(adapter).__name__, "batches": adapter.num_batches}
     if isinstance(dataset, tf.data.Dataset):
-        told["elements"] = str(dataset.element_spec)
-        fingerprint = vars(dataset).get("fingerprint")
-        told["fingerprint"] = fingerprint if isinstance(fingerprint, str) else None
+        told.update(describe_dataset(dataset))
     elif hasattr(adapter, "_inputs"):
         shapes = keras.tree.map_structure(lambda x: str(x.shape), adapter._inputs)
         told["elements"] = str(shapes)

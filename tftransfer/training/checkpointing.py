@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tftransfer.checkpoints.draws import describe_dataset
 from tftransfer.checkpoints.passes import number_passes
 from tftransfer.checkpoints.plain import from_plain, to_plain
 from tftransfer.checkpoints.resume import Resume
@@ -65,6 +66,13 @@ class RunCheckpoints(Resume):
     def is_over(self):
         """Whether the run came to its end before."""
         return "end" in self._told
+
+    def is_past(self, stage):
+        """Whether a stage was trained before; notes that it begins if not."""
+        if stage < self.stage:
+            return True
+        self.stage = stage
+        return False
 
     def watch(self, model, history, best, fast_path):
         """Note what grows with the stages; set it to what it was.
@@ -215,9 +223,7 @@ def _describe_data(data):
         told["content"] = hash_arrays(data.source)
     elif isinstance(data.source, tf.data.Dataset):
         told["kind"] = "Dataset"
-        told["elements"] = str(data.source.element_spec)
-        fingerprint = vars(data.source).get("fingerprint")
-        told["fingerprint"] = fingerprint if isinstance(fingerprint, str) else None
+        told.update(describe_dataset(data.source))
     return told
 
 

@@ -177,31 +177,15 @@ def fine_tune(
     if validation_data is not None:
         validation = read_data("validation_data", validation_data)
         check_data(model, validation, several_classes=False)
-    report = print if verbose else None
-
-    def run(data, seed, checkpoints=None):
-        if seed is not None:
-            seed_training(model, seed)
-        through = run_stages
-        if plan and plan.virtual_rows:
-            through = functools.partial(run_on_features, strategy=plan.strategy)
-        with prepared(model, plan) as trained:
-            path = None if cache is False else FastPath(trained, settings, report)
-            return through(
-                trained,
-                stages,
-                data,
-                validation,
-                flags=flags,
-                callbacks=callbacks,
-                class_weight=class_weight,
-                head_solver=head_solver,
-                fast_path=path,
-                seed=seed,
-                checkpoints=checkpoints,
-                verbose=verbose,
-            )
-
+    run = functools.partial(
+        *(_run, model, plan, stages, validation),
+        settings=settings,
+        flags=flags,
+        callbacks=callbacks,
+        class_weight=class_weight,
+        head_solver=head_solver,
+        verbose=verbose,
+    )
     if checkpoint is None:
         return run(data, seed)
     described = describe_run(
@@ -211,6 +195,27 @@ def fine_tune(
         *(checkpoint, checkpoint_every, described), seed=seed, verbose=bool(verbose)
     )
     return run_with_checkpoints(model, run, data, checkpoints)
+
+
+def _run(
+    model, plan, stages, validation, data, seed, checkpoints=None, *, settings, **given
+):
+    if seed is not None:
+        seed_training(model, seed)
+    through = run_stages
+    if plan and plan.virtual_rows:
+        through = functools.partial(run_on_features, strategy=plan.strategy)
+    report = print if given["verbose"] else None
+    with prepared(model, plan) as trained:
+        no_path = settings.cache is False
+        path = None if no_path else FastPath(trained, settings, report)
+        return through(
+            *(trained, stages, data, validation),
+            fast_path=path,
+            seed=seed,
+            checkpoints=checkpoints,
+            **given,
+        )
 
 
 def _read_plan(model, strategy, stages, given):

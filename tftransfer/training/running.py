@@ -60,18 +60,14 @@ def run_stages(
     if checkpoints is not None:
         own = [checkpoints.number(each) for each in own]
         checkpoints.watch(model, history, best, fast_path)
-    fits = {
-        id(x): _Fit(model, x, validation, fast_path, arguments, checkpoints)
-        for x in own
-    }
+    given = (validation, fast_path, arguments, checkpoints)
+    fits = {id(x): _Fit(model, x, *given) for x in own}
     orders = np.random.default_rng(seed)
     try:
         for number, (stage, data) in enumerate(zip(stages, own, strict=True)):
             order = int(orders.integers(2**31))
-            if checkpoints is not None:
-                if number < checkpoints.stage:
-                    continue
-                checkpoints.stage = number
+            if checkpoints is not None and checkpoints.is_past(number):
+                continue
             _set_depth(model, stage, flags)
             stage_start = stage_rate(stage, model, rate, data.num_batches)
             recompile(model, learning_rate=stage_start)
