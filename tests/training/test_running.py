@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tftransfer as tft
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.freezing.flags import read_flags
 from tftransfer.rates.layerwise_rates import LayerwiseRates
@@ -277,3 +278,21 @@ def test_nothing_to_learn_is_refused(run):
         run(model, [Stage(1, trainable_depth=0)])
     set_trainable_depth(model, "all")
     assert run(model, [Stage(1)]).epoch == [0]
+
+
+def test_metrics_of_a_later_stage_begin_at_zero(build, arrays):
+    model = build()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        keras.optimizers.SGD(1e-9),
+        loss,
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+    )
+    predicted = model.predict(arrays[0], verbose=0).argmax(axis=1)
+    wrong = arrays[0], (predicted + 1) % 3
+    stages = [
+        tft.Stage(2, learning_rate=1e-9, data=(arrays[0], predicted)),
+        tft.Stage(2, learning_rate=1e-9),
+    ]
+    history = tft.fine_tune(model, wrong, stages=stages, cache=False, verbose=0)
+    assert history.history["accuracy"] == [1.0, 1.0, 0.0, 0.0]

@@ -68,7 +68,7 @@ class CheckpointFolder:
             OSError: If it cannot be written; what was there stays.
         """
         paths = self.paths()
-        number = int(_NAME.fullmatch(paths[-1].name)[1]) + 1 if paths else 1
+        number = int(paths[-1].stem.split("-")[1]) + 1 if paths else 1
         path = self.directory / f"checkpoint-{number:08d}.npz"
         told = {"format": FORMAT, "version": __version__}
         told["dtypes"] = [array.dtype.name for array in arrays]

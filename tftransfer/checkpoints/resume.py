@@ -3,6 +3,7 @@
 import os
 import warnings
 import weakref
+from typing import Any
 
 import keras
 import numpy as np
@@ -98,9 +99,9 @@ class Resume(keras.callbacks.Callback):
         self.directory, self.checkpoint_every = directory, checkpoint_every
         self.verbose = verbose
         self.seconds = 0.0
-        self._folder: CheckpointFolder | None = None
-        self._saver: Saver | None = None
-        self._saved: tuple | None = None  # content and arrays to go on from
+        self._folder: Any = None
+        self._saver: Any = None
+        self._saved: Any = None  # content and arrays to go on from
         self._position = [0, 0]  # epoch, and calls of the training function in it
         self._steps = 0  # in the epoch; a call may make several
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import types
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,10 +51,10 @@ class RunCheckpoints(Resume):
         self._run, self.stage = run, 0
         self.seed = int(np.random.randint(2**31)) if seed is None else seed
         self._piece: dict = {"first": 0, "earlier": None, "flags": None}
-        self._so_far: types.SimpleNamespace | None = None
+        self._so_far: Any = None
         self._told: dict = {}
         self._numbered: dict = {}
-        self._pending = self._open().read(self._say)
+        self._pending: Any = self._open().read(self._say)
         if self._pending is None:
             return
         content, arrays = self._pending
@@ -87,7 +88,8 @@ class RunCheckpoints(Resume):
         self._so_far = types.SimpleNamespace(**parts, fast_path=fast_path)
         if self._pending is None:
             return
-        write_variables(model, *self._pending, only="model")
+        content, arrays = self._pending
+        write_variables(model, content, arrays, only="model")
         _write_history(history, self._told["history"])
         best.loss, best.weights = self._told["best"]
         if fast_path is not None and self._told["budget"] is not None:

@@ -178,7 +178,8 @@ def fine_tune(
         validation = read_data("validation_data", validation_data)
         check_data(model, validation, several_classes=False)
     run = functools.partial(
-        *(_run, model, plan, stages, validation),
+        _run,
+        *(model, plan, stages, validation),
         settings=settings,
         flags=flags,
         callbacks=callbacks,

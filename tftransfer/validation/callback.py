@@ -110,7 +110,8 @@ class LabelFreeScores(keras.callbacks.Callback):
     def load_state_dict(self, state):
         """Go on with what `state_dict` returned."""
         if state is not None:
-            self._before = Outputs(*state, None, None)
+            features, probabilities = state
+            self._before = Outputs(features, probabilities, None, None)
 
     def _read(self, data, labeled=False, with_inputs=False):
         return read_domain(
