@@ -52,13 +52,13 @@ def read(dataset):
 def test_any_pass_can_be_had_at_once(make):
     passes, one_by_one = Passes(make()), []
     for epoch in range(3):
-        passes.epoch = epoch
+        passes.begin(epoch)
         one_by_one.append(read(passes.dataset()))
     assert one_by_one[0] != one_by_one[1] != one_by_one[2]
     plain = make()
     assert one_by_one == [read(plain) for _ in range(3)]
     later = Passes(make())
-    later.epoch = 2
+    later.begin(2)
     assert read(later.dataset()) == one_by_one[2]
 
 
@@ -67,7 +67,8 @@ def test_looks_before_training_change_nothing():
     looked, other = Passes(make(), first=3), Passes(make(), first=3)
     read(looked.dataset().take(1))
     read(looked.dataset())
-    looked.epoch = other.epoch = 0
+    looked.begin(0)
+    other.begin(0)
     assert read(looked.dataset()) == read(other.dataset())
 
 
@@ -75,7 +76,7 @@ def test_too_many_looks_are_refused():
     passes = Passes(PIPELINES["one shuffle"](), first=1)
     for _ in range(2):
         read(passes.dataset())
-    passes.epoch = 0
+    passes.begin(0)
     with pytest.raises(tf.errors.InvalidArgumentError, match="2 openings where"):
         read(passes.dataset())
 
@@ -84,7 +85,7 @@ def test_what_is_read_afterwards_is_the_same():
     trained, resumed = PIPELINES["two"](), PIPELINES["two"]()
     passes = Passes(trained)
     for epoch in range(3):
-        passes.epoch = epoch
+        passes.begin(epoch)
         read(passes.dataset())
     passes.finish(3)
     Passes(resumed).finish(3)
@@ -152,11 +153,11 @@ def test_pairs_have_passes_of_both_domains():
     epochs = []
     for epoch in range(3):
         for each in several:
-            each.epoch = epoch
+            each.begin(epoch)
         epochs.append(read_pairs(numbered))
     again = number_passes(pairs())
     for each in find_passes(again):
-        each.epoch = 2
+        each.begin(2)
     assert read_pairs(again) == epochs[2]
     targets = [[target for _, target, _ in epoch] for epoch in epochs]
     assert targets[0] != targets[1]

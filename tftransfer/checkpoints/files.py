@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import threading
 import zipfile
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class CheckpointFolder:
 
     def __init__(self, directory):
         self.directory = _read_folder(directory)
+        self._writing = threading.Lock()
         if not self.directory.is_dir():
             check_may_write(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -47,10 +49,11 @@ class CheckpointFolder:
         self._remove_partial()
 
     def release(self):
-        """Let others use the folder."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Let others use the folder, once what is being written is whole."""
+        with self._writing:
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
 
     def paths(self):
         """Checkpoint files, the newest last."""
@@ -67,6 +70,11 @@ class CheckpointFolder:
         Raises:
             OSError: If it cannot be written; what was there stays.
         """
+        with self._writing:
+            if self._lock is not None:  # else another `fit` has taken the folder over
+                self._write(content, arrays)
+
+    def _write(self, content, arrays):
         paths = self.paths()
         number = int(paths[-1].stem.split("-")[1]) + 1 if paths else 1
         path = self.directory / f"checkpoint-{number:08d}.npz"

@@ -26,7 +26,6 @@ class OwnOrder:
 
     def __init__(self, epoch_iterator, seed):
         self._seed, self._epoch = seed, 0
-        self._order: tuple | None = None
         self._passes: list = []
         self.doubt: str | None = None
         adapter = epoch_iterator.data_adapter
@@ -42,7 +41,7 @@ class OwnOrder:
         """Tell the data which epoch begins."""
         self._epoch = epoch
         for each in self._passes:
-            each.epoch = epoch
+            each.begin(epoch)
 
     def finish(self, epochs):
         """Leave the data as so many epochs leave them."""
@@ -63,22 +62,22 @@ class OwnOrder:
         if any(x is None for x in keras.tree.flatten(arrays)):
             self.doubt = "Keras shuffles arrays of this kind itself"
             return
-        self._rows, self._size = adapter._num_samples, adapter._batch_size
+        self._rows = adapter._num_samples
 
-        def gather(number):
-            rows = tf.numpy_function(self._batch_rows, [number], tf.int64)
-            rows = tf.ensure_shape(rows, (None,))
+        def gather(rows):
             return keras.tree.map_structure(lambda x: tf.gather(x, rows), arrays)
 
-        batches = tf.data.Dataset.range(adapter.num_batches).map(gather)
-        epoch_iterator._distributed_dataset = batches.prefetch(2)
+        def draw(_):
+            rows = tf.numpy_function(self._permute, [], tf.int64)
+            rows = tf.ensure_shape(rows, (adapter._num_samples,))
+            return tf.data.Dataset.from_tensor_slices(rows)
 
-    def _batch_rows(self, number):
-        if self._order is None or self._order[0] != self._epoch:
-            key = np.array([self._seed, self._epoch], "uint64")
-            generator = np.random.Generator(np.random.Philox(key=key))
-            self._order = self._epoch, generator.permutation(self._rows)
-        return self._order[1][number * self._size : (number + 1) * self._size]
+        rows = tf.data.Dataset.range(1).flat_map(draw).batch(adapter._batch_size)
+        epoch_iterator._distributed_dataset = rows.map(gather).prefetch(2)
+
+    def _permute(self):
+        key = np.array([self._seed, self._epoch], "uint64")
+        return np.random.Generator(np.random.Philox(key=key)).permutation(self._rows)
 
 
 def _as_tensor(leaf):

@@ -23,26 +23,22 @@ class Passes:
             change nothing.
         per_epoch: Passes that an epoch may take, of a dataset that repeats in it.
 
-    Attributes:
-        epoch: Number of the epoch, from 0, to be set when it begins; `None` while the
-            dataset is only looked into.
-
     Example:
 
     >>> numbers = tf.data.Dataset.range(9).shuffle(9, seed=3)
     >>> passes = Passes(numbers)
-    >>> passes.epoch = 4
+    >>> passes.begin(4)
     >>> once = list(passes.dataset().as_numpy_iterator())
     >>> again = Passes(tf.data.Dataset.range(9).shuffle(9, seed=3))
-    >>> again.epoch = 4
+    >>> again.begin(4)
     >>> once == list(again.dataset().as_numpy_iterator())
     True
     """
 
     def __init__(self, dataset, first=0, per_epoch=1):
-        self.epoch: int | None = None
         self._dataset, self._first, self._per_epoch = dataset, first, per_epoch
         self._draws = find_draws(dataset)
+        self._epoch: int | None = None  # none yet: the dataset is only looked into
         self._opened = 0
         self._lock = threading.Lock()
 
@@ -59,25 +55,33 @@ class Passes:
             return passes
         return passes.apply(tf.data.experimental.assert_cardinality(cardinality))
 
+    def begin(self, epoch):
+        """Make the next pass that of an epoch, counted from 0.
+
+        Not in the step that opens the dataset: it would open others while all threads
+        of `tf.data` may be waiting for it.
+        """
+        with self._lock:
+            self._epoch = epoch
+            self._advance(self._first + epoch * self._per_epoch)
+
     def finish(self, epochs):
         """Draw all that `epochs` draw, for whoever reads the dataset afterwards."""
-        with self._lock:
-            self._advance(self._first + epochs * self._per_epoch)
-            self.epoch = None
+        self.begin(epochs)
+        self._epoch = None
 
     def _open(self, number):
-        return tf.numpy_function(self._take, [number], tf.int64)
+        return tf.numpy_function(self._count, [number], tf.int64)
 
-    def _take(self, number):
+    def _count(self, number):
         with self._lock:
-            if self.epoch is not None:
-                wanted = self._first + self.epoch * self._per_epoch + int(number)
-                self._advance(wanted)
-                if self._opened > wanted:
+            if self._epoch is not None:
+                wanted = self._first + self._epoch * self._per_epoch + int(number)
+                if self._opened != wanted:
                     raise ValueError(
                         "`train` must be opened by nobody else while it is trained "
                         f"on with a checkpoint. Received: {self._opened} openings "
-                        f"where epoch {self.epoch} takes number {wanted}. Give "
+                        f"where epoch {self._epoch} takes number {wanted}. Give "
                         "callbacks a dataset of their own."
                     )
             self._opened += 1
