@@ -64,7 +64,7 @@ def test_any_pass_can_be_had_at_once(make):
 
 def test_looks_before_training_change_nothing():
     make = PIPELINES["one shuffle"]
-    looked, other = Passes(make(), first=3), Passes(make(), first=3)
+    looked, other = Passes(make(), looks=3), Passes(make(), looks=3)
     read(looked.dataset().take(1))
     read(looked.dataset())
     looked.begin(0)
@@ -73,12 +73,11 @@ def test_looks_before_training_change_nothing():
 
 
 def test_too_many_looks_are_refused():
-    passes = Passes(PIPELINES["one shuffle"](), first=1)
+    passes = Passes(PIPELINES["one shuffle"](), looks=1)
     for _ in range(2):
         read(passes.dataset())
-    passes.begin(0)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="2 openings where"):
-        read(passes.dataset())
+    with pytest.raises(ValueError, match="2 openings in this process"):
+        passes.begin(0)
 
 
 def test_what_is_read_afterwards_is_the_same():
@@ -87,8 +86,8 @@ def test_what_is_read_afterwards_is_the_same():
     for epoch in range(3):
         passes.begin(epoch)
         read(passes.dataset())
-    passes.finish(3)
-    Passes(resumed).finish(3)
+    passes.settle(3)
+    Passes(resumed).settle(3)
     assert read(trained) == read(resumed)
 
 

@@ -1,6 +1,7 @@
 """A `fit` that was killed ends as if it had not been, for anybody's model and data."""
 
 import csv
+import warnings
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 import tftransfer as tft
 from tftransfer.checkpoints.files import CheckpointFolder
+from tftransfer.checkpoints.passes import number_passes
 
 STEPS = 5  # in an epoch: 70 rows in batches of 16
 
@@ -207,6 +209,48 @@ def test_what_cannot_be_resumed_is_refused(build, arrays, tmp_path):
         build().fit(*arrays, callbacks=[tft.Resume(tmp_path), backup], verbose=0)
 
 
+def test_a_model_without_weights_is_refused(arrays, tmp_path):
+    model = keras.Sequential([keras.layers.Dense(3)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
+    with pytest.raises(ValueError, match="Sequential that is not built yet"):
+        model.fit(*arrays, callbacks=[tft.Resume(tmp_path)], verbose=0)
+
+
+def test_data_that_have_become_fewer_are_told(train, killed, arrays, tmp_path):
+    def rows(count):
+        def generate():
+            yield from zip(*(array[:count] for array in arrays), strict=True)
+
+        spec = tf.TensorSpec((6,), "float32"), tf.TensorSpec((), "int64")
+        dataset = tf.data.Dataset.from_generator(generate, output_signature=spec)
+        return {"x": dataset.batch(16), "shuffle": False}
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "What a resumed run|Your input ran out")
+        with pytest.raises(killed):
+            train(tmp_path, 2 * STEPS + 4, data=lambda: rows(70), every=1)
+        with pytest.raises(ValueError, match="data that end . steps before"):
+            train(tmp_path, data=lambda: rows(10))
+
+
+def test_a_dataset_that_was_used_before_is_told(train, killed, shuffled, tmp_path):
+    used = shuffled()
+    with pytest.raises(killed):
+        train(tmp_path, STEPS + 4, data=lambda: used)
+    for _ in range(3):
+        list(number_passes(used["x"]))
+    with pytest.raises(ValueError, match="Make the dataset anew"):
+        train(tmp_path, data=lambda: used)
+
+
+def test_a_folder_of_fine_tune_is_refused(build, arrays, tmp_path):
+    tft.fine_tune(
+        build(), arrays, frozen_epochs=0, epochs=1, checkpoint=tmp_path, verbose=0
+    )
+    with pytest.raises(ValueError, match="Resume and fine_tune do not share"):
+        build().fit(*arrays, callbacks=[tft.Resume(tmp_path)], verbose=0)
+
+
 @pytest.mark.parametrize("every", [0, -1, True, "epoch", 2.5])
 def test_every_must_be_a_number_of_batches(tmp_path, every):
     with pytest.raises((TypeError, ValueError), match="`checkpoint_every` must be"):
@@ -224,10 +268,24 @@ def test_a_callback_with_more_than_data_is_told(train, tmp_path):
     class Keeps(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
-            self.found = [object()]
+            self.found = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.found.append(object())
 
     with pytest.warns(UserWarning, match="Keeps keeps more than data in found"):
         train(tmp_path / "run", callbacks=[Keeps()], epochs=1)
+
+
+def test_settings_of_a_callback_stay_those_of_the_program(train, tmp_path, arrays):
+    def stop(patience):
+        return keras.callbacks.EarlyStopping("loss", patience=patience)
+
+    train(tmp_path, callbacks=[stop(3)], epochs=1)
+    later = stop(7)
+    train(tmp_path, callbacks=[later], epochs=2)
+    assert later.patience == 7
+    assert later.best is not None
 
 
 def test_a_callback_may_say_its_state_itself(train, killed, tmp_path):
@@ -265,7 +323,7 @@ def test_a_full_disk_stops_training_and_leaves_what_was_there(
 
     with monkeypatch.context() as patched:
         patched.setattr(np, "savez", full)
-        with pytest.raises(OSError, match="28: a checkpoint could not be written"):
+        with pytest.raises(OSError, match="Errno 28. a checkpoint could not"):
             train(tmp_path / "run", epochs=3)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == before
     _, history = train(tmp_path / "run", epochs=3)

@@ -139,6 +139,19 @@ def test_a_dataset_that_shuffles_comes_back(ends_equal):
     ends_equal([10], **HEAD_THEN_ALL, data=shuffled, cache=False)
 
 
+def test_a_stage_that_ends_early_is_followed_by_the_next(ends_equal, photographs):
+    stages = [
+        tft.Stage(6, learning_rate=1e-9, trainable_depth=0, patience=1),
+        tft.Stage(2, trainable_depth="all"),
+    ]
+    ends_equal(
+        [14],
+        stages=stages,
+        data=shuffled,
+        validation_data=(photographs[0][:20], photographs[1][:20]),
+    )
+
+
 SETTINGS = {
     "frozen, from the store": {
         "frozen_epochs": 0,
@@ -266,6 +279,20 @@ def test_another_run_is_named(fine_tune, change, named):
         fine_tune("run", 7, **HEAD_THEN_ALL)
     with pytest.raises(ValueError, match=named):
         fine_tune("run", **{**HEAD_THEN_ALL, **change})
+
+
+def test_another_model_is_named(fine_tune):
+    with pytest.raises(Killed):
+        fine_tune("run", 7, **HEAD_THEN_ALL)
+    with pytest.raises(ValueError, match="other layers .*other weights"):
+        fine_tune("run", **HEAD_THEN_ALL, change=adapted)
+    with pytest.raises(ValueError, match="other optimizer"):
+        fine_tune("run", **HEAD_THEN_ALL, change=averaged)
+
+
+def test_resume_among_the_callbacks_is_refused(fine_tune, tmp_path):
+    with pytest.raises(ValueError, match="Pass checkpoint=directory instead"):
+        fine_tune("run", more=lambda: [tft.Resume(tmp_path)])
 
 
 def test_the_folder_is_free_after_an_error(fine_tune):

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import threading
-import zipfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +79,7 @@ class CheckpointFolder:
         number = int(paths[-1].stem.split("-")[1]) + 1 if paths else 1
         path = self.directory / f"checkpoint-{number:08d}.npz"
         told = {"format": FORMAT, "version": __version__}
-        told["dtypes"] = [array.dtype.name for array in arrays]
+        told["dtypes"] = [_name_of(array.dtype) for array in arrays]
         text = json.dumps({**told, **content})
         parts = {f"array_{i}": _storable(array) for i, array in enumerate(arrays)}
         parts[_CONTENT] = np.frombuffer(text.encode(), "uint8")
@@ -91,11 +91,10 @@ class CheckpointFolder:
         for old in self.paths()[:-KEPT]:
             old.unlink(missing_ok=True)
 
-    def read(self, say=print):
+    def read(self):
         """Return content and arrays of the newest whole checkpoint, or `None`.
 
-        Args:
-            say: Function that takes a line on a damaged file.
+        A damaged one is passed over, with a warning.
 
         Raises:
             ValueError: If a later version of this package wrote it, or all are damaged.
@@ -104,8 +103,12 @@ class CheckpointFolder:
         for path in paths:
             try:
                 content, arrays = _read(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as why:
-                say(f"Checkpoint {path.name} is damaged ({why}); takes the one before.")
+            except Exception as why:  # zip files break in many ways
+                warnings.warn(
+                    f"Checkpoint {path.name} is damaged ({why}); the one before is "
+                    "taken.",
+                    stacklevel=2,
+                )
                 continue
             if content["format"] > FORMAT:
                 raise ValueError(
@@ -133,8 +136,14 @@ class CheckpointFolder:
 def _read(path):
     with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
         content = json.loads(file[_CONTENT].tobytes().decode())
-        names = enumerate(content["dtypes"])
-        return content, [file[f"array_{i}"].view(np.dtype(name)) for i, name in names]
+        arrays = [file[f"array_{i}"] for i in range(len(content["dtypes"]))]
+    pairs = zip(arrays, content["dtypes"], strict=True)
+    return content, [x if name is None else x.view(np.dtype(name)) for x, name in pairs]
+
+
+def _name_of(dtype):
+    """Return the name of a type that NumPy does not know itself, as bfloat16."""
+    return dtype.name if dtype.kind == "V" else None
 
 
 def _storable(array):

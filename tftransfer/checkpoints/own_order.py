@@ -19,13 +19,14 @@ class OwnOrder:
     Args:
         epoch_iterator: Of Keras' `fit`, from which no epoch was read yet.
         seed: Whole number, for arrays.
+        firsts: `first` of the `Passes` of a run that goes on, or `None`.
 
     Attributes:
         doubt: One line on why a later run might get other data, or `None`.
     """
 
-    def __init__(self, epoch_iterator, seed):
-        self._seed, self._epoch = seed, 0
+    def __init__(self, epoch_iterator, seed, firsts=None):
+        self._seed, self._epoch, self._given = seed, 0, firsts
         self._passes: list = []
         self.doubt: str | None = None
         adapter = epoch_iterator.data_adapter
@@ -43,16 +44,26 @@ class OwnOrder:
         for each in self._passes:
             each.begin(epoch)
 
-    def finish(self, epochs):
+    @property
+    def firsts(self):
+        """Numbers of the passes of epoch 0, a list."""
+        return [each.first for each in self._passes]
+
+    def rest(self):
+        """Let the data be looked into again."""
+        for each in self._passes:
+            each.rest()
+
+    def settle(self, epochs):
         """Leave the data as so many epochs leave them."""
         for each in self._passes:
-            each.finish(epochs)
+            each.settle(epochs)
 
     def _number(self, epoch_iterator, dataset):
         self.doubt = find_doubt(dataset)
         if getattr(dataset, "holds_stored_rows", False):
             return
-        numbered = number_passes(dataset)
+        numbered = number_passes(dataset, self._given)
         self._passes = find_passes(numbered)
         if numbered is not dataset:
             epoch_iterator._distributed_dataset = numbered

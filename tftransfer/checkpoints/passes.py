@@ -1,12 +1,16 @@
 """Passes over a dataset by their number, so that each epoch has an order of its own."""
 
 import threading
+import weakref
 
 import numpy as np
 import tensorflow as tf
 
 from tftransfer.checkpoints.draws import find_draws, walk
 from tftransfer.features.datasets import inspect_dataset
+
+_OPENED: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # in this process
+_ONE_ORDER = "it shuffles by itself, and with a checkpoint its rows need one order"
 
 
 class Passes:
@@ -19,9 +23,13 @@ class Passes:
 
     Args:
         dataset: `tf.data.Dataset`.
-        first: Number of the pass that epoch 0 gets; as many looks before training
-            change nothing.
+        first: Number of the pass that epoch 0 gets; `None` is the next one behind
+            `looks`.
+        looks: Openings before training, at most, that change nothing.
         per_epoch: Passes that an epoch may take, of a dataset that repeats in it.
+
+    Attributes:
+        first: Number of the pass of epoch 0.
 
     Example:
 
@@ -35,12 +43,16 @@ class Passes:
     True
     """
 
-    def __init__(self, dataset, first=0, per_epoch=1):
-        self._dataset, self._first, self._per_epoch = dataset, first, per_epoch
+    def __init__(self, dataset, first=None, *, looks=0, per_epoch=1):
+        self._dataset, self._per_epoch = dataset, per_epoch
         self._draws = find_draws(dataset)
         self._epoch: int | None = None  # none yet: the dataset is only looked into
-        self._opened = 0
         self._lock = threading.Lock()
+        self.first = self._opened + looks if first is None else first
+
+    @property
+    def _opened(self):
+        return _OPENED.get(self._dataset, 0)
 
     def dataset(self, repeated=False):
         """Return the passes as a `tf.data.Dataset`, opened when first read.
@@ -60,15 +72,27 @@ class Passes:
 
         Not in the step that opens the dataset: it would open others while all threads
         of `tf.data` may be waiting for it.
+
+        Raises:
+            ValueError: If that pass has gone by.
         """
         with self._lock:
             self._epoch = epoch
-            self._advance(self._first + epoch * self._per_epoch)
+            self._advance(self._number(epoch))
+            self._check(self._number(epoch))
 
-    def finish(self, epochs):
-        """Draw all that `epochs` draw, for whoever reads the dataset afterwards."""
-        self.begin(epochs)
+    def rest(self):
+        """Let the dataset be looked into again."""
         self._epoch = None
+
+    def settle(self, epochs):
+        """Draw all that `epochs` draw, for whoever reads the dataset afterwards."""
+        with self._lock:
+            self._advance(self._number(epochs))
+            self._epoch = None
+
+    def _number(self, epoch):
+        return self.first + epoch * self._per_epoch
 
     def _open(self, number):
         return tf.numpy_function(self._count, [number], tf.int64)
@@ -76,31 +100,34 @@ class Passes:
     def _count(self, number):
         with self._lock:
             if self._epoch is not None:
-                wanted = self._first + self._epoch * self._per_epoch + int(number)
-                if self._opened != wanted:
-                    raise ValueError(
-                        "`train` must be opened by nobody else while it is trained "
-                        f"on with a checkpoint. Received: {self._opened} openings "
-                        f"where epoch {self._epoch} takes number {wanted}. Give "
-                        "callbacks a dataset of their own."
-                    )
-            self._opened += 1
+                self._check(self._number(self._epoch) + int(number))
+            _OPENED[self._dataset] = self._opened + 1
             return np.int64(number)
+
+    def _check(self, wanted):
+        if self._opened != wanted:
+            raise ValueError(
+                "`train` must be opened by nobody else while it is trained on with a "
+                f"checkpoint. Received: {self._opened} openings in this process where "
+                f"epoch {self._epoch} takes number {wanted}. Make the dataset anew, "
+                "and give callbacks one of their own."
+            )
 
     def _advance(self, wanted):
         while self._opened < wanted:
             for step in self._draws:
                 iter(step)
-            self._opened += 1
+            _OPENED[self._dataset] = self._opened + 1
 
 
-def number_passes(dataset, first=0):
+def number_passes(dataset, firsts=None, looks=0):
     """Return a dataset whose passes have numbers, with what loaders hang on theirs.
 
     Args:
         dataset: `tf.data.Dataset`; pairs of two domains are paired anew, each domain
             with numbers of its own.
-        first: As of `Passes`.
+        firsts: `first` of each of its `Passes`, or `None`.
+        looks: As of `Passes`.
 
     Returns:
         `tf.data.Dataset` with `passes`, a list of `Passes`; the given one where it
@@ -108,24 +135,33 @@ def number_passes(dataset, first=0):
     """
     if find_passes(dataset) or not find_draws(dataset):
         return dataset
-    parts = vars(dataset).get("parts")
-    if parts is None:
-        passes = [Passes(dataset, first)]
-        numbered = passes[0].dataset()
-    else:
+    parts, per_epoch = vars(dataset).get("parts"), 1
+    if parts is not None:
         steps = [max(1, int(part.cardinality())) for part in parts]
         per_epoch = -(-max(steps) // min(steps))
-        passes = [Passes(part, first, per_epoch) for part in parts]
-        opened = [each.dataset() for each in passes]
+    given = parts or (dataset,)
+    passes = [
+        Passes(part, first, looks=looks, per_epoch=per_epoch)
+        for part, first in zip(given, firsts or [None] * len(given), strict=True)
+    ]
+    opened = [each.dataset() for each in passes]
+    numbered = opened[0]
+    if parts is not None:
         for each, part in zip(passes, opened, strict=True):
             part.repeated = each.dataset(repeated=True)
         numbered = dataset.rebuild(*opened)
+    return _pass_on(dataset, numbered, passes)
+
+
+def _pass_on(dataset, numbered, passes):
     for name, value in vars(dataset).items():
         if not name.startswith("_"):
             setattr(numbered, name, value)
     facts = inspect_dataset(dataset)
-    numbered.shuffles, numbered.augmented = facts.shuffles, bool(facts.randomness)
-    numbered.randomness, numbered.passes = facts.randomness, passes
+    has_order = "unshuffled" in vars(dataset)  # one of our loaders
+    numbered.shuffles, numbered.passes = facts.shuffles, passes
+    numbered.randomness = facts.randomness or (None if has_order else _ONE_ORDER)
+    numbered.augmented = bool(facts.randomness)
     return numbered
 
 

@@ -8,10 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tftransfer.checkpoints.callback_states import (
-    prepare_callback,
-    warn_of_lost_state,
-)
+from tftransfer.checkpoints.callback_states import CallbackState
 from tftransfer.checkpoints.files import CheckpointFolder
 from tftransfer.checkpoints.fit_frame import find_fit
 from tftransfer.checkpoints.own_order import OwnOrder
@@ -101,6 +98,7 @@ class Resume(keras.callbacks.Callback):
         self.seconds = 0.0
         self._folder: Any = None
         self._saver: Any = None
+        self._order: Any = None
         self._saved: Any = None  # content and arrays to go on from
         self._position = [0, 0]  # epoch, and calls of the training function in it
         self._steps = 0  # in the epoch; a call may make several
@@ -113,33 +111,29 @@ class Resume(keras.callbacks.Callback):
             return
         self._list, self._iterator = fit
         others = [x for x in self._list.callbacks if x is not self]
-        _check_usable(others, self._iterator)
+        _check_usable(model, others, self._iterator)
         self._list.callbacks = [*others, self]  # it sees what the others have done
         self._others = [
-            x for x in others if not isinstance(x, keras.callbacks.ProgbarLogger)
+            CallbackState(x)
+            for x in others
+            if not isinstance(x, keras.callbacks.ProgbarLogger)
         ]
-        self._fit = describe_fit(model, self._others, self._iterator)
+        callbacks = [state.callback for state in self._others]
+        self._fit = describe_fit(model, callbacks, self._iterator)
         self._saved = self._take()
-        if self._saved is None:
-            return
-        content, _ = self._saved
-        check_same(content["fit"], self._fit, self.directory)
-        if content["versions"] != describe_versions():
-            warnings.warn(
-                f"The checkpoint was made with {content['versions']}, this is "
-                f"{describe_versions()}: the last digits may differ.",
-                stacklevel=2,
-            )
-        for callback, state in zip(self._others, content["callbacks"], strict=True):
-            prepare_callback(callback, state)
+        try:
+            self._check_saved()
+        except ValueError:
+            self.close()
+            raise
 
     def on_train_begin(self, logs=None):
         """Set all as it was, unless this is the first time."""
         saved = self._saved
+        firsts = saved[0]["firsts"] if saved else None
         self._seed = saved[0]["seed"] if saved else int(np.random.randint(2**31))
-        self._order = OwnOrder(self._iterator, self._seed)
+        self._order = OwnOrder(self._iterator, self._seed, firsts)
         self._saver = Saver(self._folder, self.checkpoint_every)
-        warn_of_lost_state(self._others)
         if self._order.doubt:
             warnings.warn(
                 f"What a resumed run reads may differ: {self._order.doubt}.",
@@ -160,6 +154,7 @@ class Resume(keras.callbacks.Callback):
         if saved and saved[0]["position"][1]:
             content, arrays = saved
             write_random(from_plain(content["epoch_random"], arrays))
+            self.model.stop_training = False  # not before the end of the epoch
             skip_calls(
                 self.model,
                 self._list,
@@ -189,8 +184,8 @@ class Resume(keras.callbacks.Callback):
         self.model._initial_epoch = None
         self._saver.close()
         self.seconds += self._saver.seconds
-        self._order.finish(self.params["epochs"])
         self._leave()
+        self._iterator = self._list = self._order = self._saved = None
 
     def close(self):
         """Write what is begun and leave the folder; what was not saved is lost."""
@@ -198,6 +193,20 @@ class Resume(keras.callbacks.Callback):
             self._saver.close()
         if self._folder is not None:
             self._folder.release()
+
+    def _check_saved(self):
+        if self._saved is None:
+            return
+        content, _ = self._saved
+        check_same(content.get("fit"), self._fit, self.directory)
+        if content["versions"] != describe_versions():
+            warnings.warn(
+                f"The checkpoint was made with {content['versions']}, this is "
+                f"{describe_versions()}: the last digits may differ.",
+                stacklevel=2,
+            )
+        for state, kept in zip(self._others, content["callbacks"], strict=True):
+            state.prepare(kept)
 
     def _say(self, line):
         if self.verbose:
@@ -213,9 +222,14 @@ class Resume(keras.callbacks.Callback):
 
     def _take(self):
         """Return content and arrays to go on from, or `None`."""
-        return self._open().read(self._say)
+        saved = self._open().read()
+        if saved is not None and "told" in saved[0]:
+            check_same(None, {}, self.directory)  # refuses what `fine_tune` wrote
+        return saved
 
     def _leave(self):
+        """End with the data and the folder as a whole run leaves them."""
+        self._order.settle(self.params["epochs"])
         self._folder.release()
 
     def _extra(self, arrays):
@@ -228,6 +242,7 @@ class Resume(keras.callbacks.Callback):
         content["epoch_random"] = to_plain(self._epoch_random, arrays)
         content["logs"] = {name: float(value) for name, value in (logs or {}).items()}
         content["seed"], content["fit"] = self._seed, self._fit
+        content["firsts"] = self._order.firsts
         content["versions"] = describe_versions()
         return {**content, **self._extra(arrays)}, arrays
 
@@ -237,18 +252,20 @@ class Resume(keras.callbacks.Callback):
         self._steps = content["steps"]
 
     def _go_to(self, epoch, calls):
-        is_over = self.model.stop_training or epoch >= self.params["epochs"]
-        self.model._initial_epoch = self.params["epochs"] if is_over else epoch
-        if not self.verbose:
-            return
+        epochs = self.params["epochs"]
+        is_over = epoch >= epochs or (self.model.stop_training and not calls)
+        self.model._initial_epoch = epochs if is_over else epoch
         if is_over:
-            print(f"Resume: all {epoch} epochs are done.")
+            self._tell_end(epoch)
         else:
-            where = f"epoch {epoch + 1}" + (f" behind step {calls}" if calls else "")
-            print(f"Resume: goes on with {where}.")
+            behind = f" behind step {calls}" if calls else ""
+            self._say(f"goes on with epoch {epoch + 1}{behind}.")
+
+    def _tell_end(self, epochs):
+        self._say(f"all {epochs} epochs are done.")
 
 
-def _check_usable(callbacks, iterator):
+def _check_usable(model, callbacks, iterator):
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "`Resume` must be used with the TensorFlow backend. Received: backend "
@@ -260,6 +277,18 @@ def _check_usable(callbacks, iterator):
             "`steps_per_epoch` must be left out with Resume: an epoch is one pass over "
             f"the data. Received: steps_per_epoch={iterator.steps_per_epoch}. Leave "
             "out .repeat() too, or cut the dataset with .take(steps)."
+        )
+    if not model.built or not model.weights:
+        raise ValueError(
+            "`model` must have its weights before `fit` with Resume. Received: "
+            f"{type(model).__name__} that is not built yet. Give it a keras.Input, or "
+            "call it once on a batch."
+        )
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        raise ValueError(
+            "`Resume` must be used on one device. Received: a model on "
+            f"{model.distribute_strategy.num_replicas_in_sync} replicas. Leave the "
+            "strategy out, or save with keras.callbacks.BackupAndRestore."
         )
     for callback in callbacks:
         if isinstance(callback, (keras.callbacks.BackupAndRestore, Resume)):

@@ -3,9 +3,11 @@
 import json
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tftransfer.checkpoints.draws import describe_dataset
+from tftransfer.features.hashing import hash_arrays
 from tftransfer.freezing.recompiling import plain_optimizer
 
 _SHOWN = 3  # differences of a list in a message
@@ -23,12 +25,25 @@ def describe_fit(model, callbacks, epoch_iterator):
         Dict from what is compared to a JSON value.
     """
     return {
+        **describe_model(model),
+        "learning": [_describe_variable(x) for x in model.trainable_variables],
+        "steps_per_execution": model.steps_per_execution,
+        "callbacks": [type(callback).__name__ for callback in callbacks],
+        "data": describe_data(epoch_iterator.data_adapter),
+    }
+
+
+def describe_model(model):
+    """Describe a compiled model as far as its training depends on it, as JSON.
+
+    Args:
+        model: Compiled `keras.Model`.
+    """
+    return {
         "layers": [_describe_layer(layer) for layer in model._flatten_layers()],
         "weights": [_describe_variable(variable) for variable in model.variables],
         "optimizer": _describe_optimizer(model),
-        "loss": _text(model.loss),
-        "callbacks": [type(callback).__name__ for callback in callbacks],
-        "data": describe_data(epoch_iterator.data_adapter),
+        "loss": _describe_loss(model.loss),
     }
 
 
@@ -43,8 +58,8 @@ def describe_data(adapter):
     if isinstance(dataset, tf.data.Dataset):
         told.update(describe_dataset(dataset))
     elif hasattr(adapter, "_inputs"):
-        shapes = keras.tree.map_structure(lambda x: str(x.shape), adapter._inputs)
-        told["elements"] = str(shapes)
+        told["batch_size"] = adapter._batch_size
+        told["content"] = _hash(adapter._inputs)
     return told
 
 
@@ -56,7 +71,13 @@ def check_same(saved, now, directory):
         now: Description of this run.
         directory: Folder of the checkpoint.
     """
-    now = json.loads(json.dumps(now))
+    now = json.loads(json.dumps(now, default=str))
+    if saved is None:
+        raise ValueError(
+            "`checkpoint` must be a folder of this very run. Received: "
+            f"{str(directory)!r}, of another kind of run: Resume and fine_tune do not "
+            "share folders. Take another one."
+        )
     differing = [
         f"{name} ({_difference(saved.get(name), value)})"
         for name, value in now.items()
@@ -110,14 +131,28 @@ def _describe_variable(variable):
 
 
 def _describe_optimizer(model):
+    """Return class and settings; a rate that is a number changes while training."""
     optimizer = model.optimizer
     if optimizer is None:
         return None
     config = _nameless(dict(plain_optimizer(optimizer).get_config()))
-    if not isinstance(config.get("learning_rate"), (int, float)):
-        config.pop("learning_rate", None)  # a schedule
+    if isinstance(config.get("learning_rate"), (int, float)):
+        del config["learning_rate"]
     settings = {name: _text(value) for name, value in config.items()}
     return {"class": type(optimizer).__name__, **settings}
+
+
+def _describe_loss(loss):
+    if isinstance(loss, keras.losses.Loss):
+        return {"class": type(loss).__name__, **_nameless(loss.get_config())}
+    return _text(loss)
+
+
+def _hash(arrays):
+    try:
+        return hash_arrays(keras.tree.map_structure(np.asarray, arrays))
+    except (TypeError, ValueError):  # of a kind that is only known to Keras
+        return None
 
 
 def _nameless(value):

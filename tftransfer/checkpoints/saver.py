@@ -16,6 +16,22 @@ def check_every(checkpoint_every):
         check_whole_number("checkpoint_every", checkpoint_every, 1, advice)
 
 
+def explain(error, directory):
+    """Return an `OSError` that says what a failed checkpoint means.
+
+    Args:
+        error: The `OSError` of writing.
+        directory: Folder of the checkpoints.
+    """
+    return OSError(
+        error.errno,
+        f"a checkpoint could not be written ({error.strerror or error}). Training "
+        "stops; checkpoints before it are as they were. Make room and start again, "
+        "to go on from the newest",
+        str(directory),
+    )
+
+
 class Saver:
     """Writes checkpoints in a thread of its own, at most one at a time.
 
@@ -80,12 +96,7 @@ class Saver:
         try:
             seconds = written.result()
         except OSError as error:
-            raise OSError(
-                f"{error.errno}: a checkpoint could not be written to "
-                f"{str(self._folder.directory)!r} ({error.strerror or error}). Those "
-                "before it are whole. Make room and start again: training goes on "
-                "from the newest."
-            ) from error
+            raise explain(error, self._folder.directory) from error
         self._cost += seconds
         self.seconds += seconds
 

@@ -1,5 +1,7 @@
 """Going through the batches of an epoch that were trained on before."""
 
+import tensorflow as tf
+
 
 def skip_calls(model, callbacks, count, logs, restore):
     """Let the first steps of an epoch that has just begun read data, no more.
@@ -37,6 +39,13 @@ class _Skipped:
             else:
                 for _ in range(self._model.steps_per_execution):
                     next(iterator)
+        except (StopIteration, tf.errors.OutOfRangeError):
+            self._stop()
+            raise ValueError(
+                "`train` must hold what it held when the checkpoint was written. "
+                f"Received: data that end {self._left} steps before that place. "
+                "Restore them, or take another folder to begin anew."
+            ) from None
         except BaseException:
             self._stop()
             raise

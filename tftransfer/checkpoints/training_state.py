@@ -5,7 +5,6 @@ import random
 import numpy as np
 from keras.src.random.seed_generator import global_seed_generator  # no public name
 
-from tftransfer.checkpoints.callback_states import read_callback, write_callback
 from tftransfer.checkpoints.plain import from_plain, to_plain
 from tftransfer.freezing.flags import read_flags, restore_flags
 from tftransfer.freezing.while_training import trace_with_new_flags
@@ -16,7 +15,7 @@ def read_state(model, callbacks):
 
     Args:
         model: Compiled `keras.Model` inside `fit`.
-        callbacks: List of its callbacks.
+        callbacks: List of `CallbackState` of its callbacks.
 
     Returns:
         JSON structure, and a list of arrays.
@@ -27,7 +26,7 @@ def read_state(model, callbacks):
         "counts": {name: len(variables) for name, variables in groups.items()},
         "flags": read_flag_values(model),
         "stop_training": bool(model.stop_training),
-        "callbacks": [read_callback(callback, arrays) for callback in callbacks],
+        "callbacks": [callback.read(arrays) for callback in callbacks],
         "random": to_plain(read_random(), arrays),
     }
     return content, arrays
@@ -38,7 +37,7 @@ def write_state(model, callbacks, content, arrays):
 
     Args:
         model: Compiled `keras.Model` inside `fit`, its optimizer built.
-        callbacks: List of its callbacks, of the same kinds in the same order.
+        callbacks: List of `CallbackState`, of the same kinds in the same order.
         content: JSON structure.
         arrays: List of arrays.
     """
@@ -46,7 +45,7 @@ def write_state(model, callbacks, content, arrays):
     write_variables(model, content, arrays)
     model.stop_training = content["stop_training"]
     for callback, state in zip(callbacks, content["callbacks"], strict=True):
-        write_callback(callback, state, arrays)
+        callback.write(state, arrays)
     write_random(from_plain(content["random"], arrays))
 
 
@@ -60,14 +59,26 @@ def write_variables(model, content, arrays, only=None):
         only: Name of a group, `"model"`, `"optimizer"` or `"metrics"`; `None` for all
             that exist yet: those of metrics are made in the first step.
     """
-    values = iter(arrays)
+    values, pairs = iter(arrays), list[tuple]()
     for name, variables in _variables(model).items():
         own = [next(values) for _ in range(content["counts"][name])]
         is_early = name == "metrics" and len(own) != len(variables)
         if is_early or only not in (None, name):
             continue
-        for variable, value in zip(variables, own, strict=True):
-            variable.assign(value)
+        fits = len(own) == len(variables) and all(
+            tuple(x.shape) == value.shape
+            for x, value in zip(variables, own, strict=True)
+        )
+        if not fits:  # before anything is assigned
+            raise ValueError(
+                f"`checkpoint` must be of this very model. Received: one with "
+                f"{len(own)} variables of its {name}, where there are "
+                f"{len(variables)}, or of other shapes. Restore what was changed to "
+                "go on, or take another folder to begin anew."
+            )
+        pairs += zip(variables, own, strict=True)
+    for variable, value in pairs:
+        variable.assign(value)
 
 
 def read_random():

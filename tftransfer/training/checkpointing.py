@@ -11,19 +11,22 @@ import numpy as np
 import tensorflow as tf
 
 from tftransfer.checkpoints.draws import describe_dataset
-from tftransfer.checkpoints.passes import number_passes
+from tftransfer.checkpoints.passes import find_passes, number_passes
 from tftransfer.checkpoints.plain import from_plain, to_plain
 from tftransfer.checkpoints.resume import Resume
-from tftransfer.checkpoints.same_run import check_same
+from tftransfer.checkpoints.same_run import check_same, describe_model
+from tftransfer.checkpoints.saver import explain
 from tftransfer.checkpoints.training_state import (
     read_flag_values,
     read_state,
     write_flag_values,
+    write_random,
     write_variables,
 )
 from tftransfer.features.hashing import hash_arrays
-from tftransfer.freezing.recompiling import carries_on, plain_optimizer
+from tftransfer.freezing.recompiling import carries_on, own_rate, plain_optimizer
 from tftransfer.freezing.while_training import trace_with_new_flags
+from tftransfer.training.batches import read_data
 
 _LOOKS = 32  # at the data before training begins
 
@@ -54,11 +57,15 @@ class RunCheckpoints(Resume):
         self._so_far: Any = None
         self._told: dict = {}
         self._numbered: dict = {}
-        self._pending: Any = self._open().read(self._say)
+        self._pending: Any = self._open().read()
         if self._pending is None:
             return
         content, arrays = self._pending
-        check_same(content["run"], run, directory)
+        try:
+            check_same(content.get("run"), run, directory)
+        except ValueError:
+            self.close()
+            raise
         self._told = from_plain(content["told"], arrays)
         self.seed, self.stage = self._told["seed"], self._told["stage"]
         self._piece = self._told["piece"]
@@ -101,7 +108,8 @@ class RunCheckpoints(Resume):
         if not isinstance(source, tf.data.Dataset):
             return data
         if id(source) not in self._numbered:  # once: stages share its openings
-            numbered = number_passes(source, _LOOKS)
+            firsts = self._told.get("firsts", {}).get(len(self._numbered))
+            numbered = number_passes(source, firsts, looks=_LOOKS)
             self._numbered[id(source)] = source, numbered
         numbered = self._numbered[id(source)][1]
         return (
@@ -136,18 +144,30 @@ class RunCheckpoints(Resume):
         self._piece = {"first": first, "earlier": before, "flags": flags}
         _warn_of_lost_moments(model)
 
+    def settle(self, stages):
+        """Leave all data as a run of these stages leaves them."""
+        epochs = sum(stage.epochs for stage in stages)
+        for _, numbered in self._numbered.values():
+            for each in find_passes(numbered):
+                each.settle(epochs)
+
     def finish(self, model, history):
         """Write the end of the run: a later one returns at once."""
         content, arrays = read_state(model, [])
         told = {"end": _read_history(history), "seed": self.seed, "stage": self.stage}
-        content["told"] = to_plain({**told, "piece": self._piece}, arrays)
-        self._folder.write({**content, "run": self._run}, arrays)
+        told.update(piece=self._piece, firsts=self._firsts())
+        content["told"] = to_plain(told, arrays)
+        try:
+            self._folder.write({**content, "run": self._run}, arrays)
+        except OSError as error:
+            raise explain(error, self._folder.directory) from error
 
     def take_end(self, model):
         """Give a model what it had at the end of the run; return its `History`."""
         content, arrays = self._pending
         write_flag_values(model, content["flags"])
         write_variables(model, content, arrays, only="model")
+        write_random(from_plain(content["random"], arrays))
         history = keras.callbacks.History()
         history.set_model(model)
         _write_history(history, self._told["end"])
@@ -161,6 +181,14 @@ class RunCheckpoints(Resume):
 
     def _leave(self):
         """Keep the folder: there may be more stages."""
+        self._order.rest()
+
+    def _tell_end(self, epochs):
+        """Say nothing of a stage that is over: another one begins."""
+
+    def _firsts(self):
+        both = enumerate(self._numbered.values())
+        return {i: [x.first for x in find_passes(made)] for i, (_, made) in both}
 
     def _extra(self, arrays):
         so_far = self._so_far
@@ -168,6 +196,7 @@ class RunCheckpoints(Resume):
             "seed": self.seed,
             "stage": self.stage,
             "piece": self._piece,
+            "firsts": self._firsts(),
             "history": _read_history(so_far.history),
             "best": (so_far.best.loss, so_far.best.weights),
             "budget": so_far.fast_path and so_far.fast_path.budget,
@@ -175,7 +204,7 @@ class RunCheckpoints(Resume):
         return {"run": self._run, "told": to_plain(told, arrays)}
 
 
-def run_with_checkpoints(model, run, data, checkpoints):
+def run_with_checkpoints(model, run, data, stages, checkpoints):
     """Train with checkpoints, or take the end of a run that is over.
 
     Args:
@@ -183,20 +212,28 @@ def run_with_checkpoints(model, run, data, checkpoints):
         run: Function of `TrainingData`, seed and `RunCheckpoints` that trains it and
             returns the `History`.
         data: `TrainingData`.
+        stages: List of `Stage`.
         checkpoints: `RunCheckpoints`.
     """
     with contextlib.closing(checkpoints):
+        numbered = checkpoints.number(data)
         if checkpoints.is_over:
+            for stage in stages:
+                if stage.data is not None:
+                    checkpoints.number(read_data("data", stage.data))
+            checkpoints.settle(stages)
             return checkpoints.take_end(model)
-        history = run(checkpoints.number(data), checkpoints.seed, checkpoints)
+        history = run(numbered, checkpoints.seed, checkpoints)
+        checkpoints.settle(stages)
         checkpoints.finish(model, history)
     return history
 
 
-def describe_run(stages, data, validation, class_weight, plan, **told):
+def describe_run(model, stages, data, validation, class_weight, plan, **told):
     """Describe a run of `fine_tune` as JSON, as far as its course depends on it.
 
     Args:
+        model: Compiled `keras.Model`.
         stages: List of `Stage`.
         data: `TrainingData`.
         validation: `TrainingData` or `None`.
@@ -204,7 +241,10 @@ def describe_run(stages, data, validation, class_weight, plan, **told):
         plan: `Plan` of a strategy, or `None`.
         told: Further parts, JSON values.
     """
+    rate = own_rate(model.optimizer)
     return {
+        **describe_model(model),
+        "learning_rate": rate if isinstance(rate, float) else type(rate).__name__,
         "stages": [str(stage) for stage in stages],
         "train": _describe_data(data),
         "validation_data": validation and _describe_data(validation),

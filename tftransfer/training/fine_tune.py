@@ -6,6 +6,7 @@ import keras
 
 from tftransfer.acceleration.budget import CacheSettings
 from tftransfer.acceleration.fast_path import FastPath
+from tftransfer.checkpoints.resume import Resume
 from tftransfer.checks import check_whole_number
 from tftransfer.freezing.depth import check_depth
 from tftransfer.freezing.flags import read_flags
@@ -190,12 +191,12 @@ def fine_tune(
     if checkpoint is None:
         return run(data, seed)
     described = describe_run(
-        *(stages, data, validation, class_weight, plan), settings=str(settings)
+        *(model, stages, data, validation, class_weight, plan), settings=str(settings)
     )
     checkpoints = RunCheckpoints(
         *(checkpoint, checkpoint_every, described), seed=seed, verbose=bool(verbose)
     )
-    return run_with_checkpoints(model, run, data, checkpoints)
+    return run_with_checkpoints(model, run, data, stages, checkpoints)
 
 
 def _run(
@@ -263,6 +264,11 @@ def _read_callbacks(callbacks, stages):
             raise TypeError(
                 "`callbacks` must be a list of keras.callbacks.Callback. Received: "
                 f"one of type {type(callback).__name__}. Pass instances, not classes."
+            )
+        if isinstance(callback, Resume):
+            raise ValueError(
+                "`callbacks` must not hold Resume, which knows no stages. Received: "
+                "Resume. Pass checkpoint=directory instead."
             )
         # It swaps back only when the next epoch of the same `fit` begins.
         if len(stages) > 1 and getattr(callback, "swap_on_epoch", False):
