@@ -279,6 +279,11 @@ def test_a_shuffle_without_a_seed_is_told(train, shuffled, tmp_path):
         train(tmp_path / "run", data=lambda: unseeded, epochs=1)
 
 
+def test_validation_data_that_shuffle_are_told(train, shuffled, tmp_path):
+    with pytest.warns(UserWarning, match="Validation data that shuffle"):
+        train(tmp_path / "run", validation_data=shuffled()["x"], epochs=1)
+
+
 def test_a_callback_with_more_than_data_is_told(train, tmp_path):
     class Keeps(keras.callbacks.Callback):
         def __init__(self):

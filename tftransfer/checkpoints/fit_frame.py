@@ -6,7 +6,7 @@ import keras
 
 
 def find_fit(callback):
-    """Return the list of callbacks and the epoch iterator of the `fit` that calls.
+    """Return callbacks, epoch iterator and validation data of the `fit` that calls.
 
     Keras tells a callback its model, but not the other callbacks, whose state belongs
     to that of the training, nor the data.
@@ -15,7 +15,8 @@ def find_fit(callback):
         callback: The callback from one of whose hooks this is called.
 
     Returns:
-        `keras.callbacks.CallbackList` and the iterator; `None` where no `fit` calls.
+        `keras.callbacks.CallbackList`, the iterator, and the validation data as given;
+        `None` where no `fit` calls.
     """
     frame, callbacks = inspect.currentframe(), None
     while frame is not None:
@@ -24,7 +25,8 @@ def find_fit(callback):
             callbacks = owner
         iterator = frame.f_locals.get("epoch_iterator")
         if callbacks is not None and iterator is not None:
-            is_fit = frame.f_code.co_name == "fit"
-            return (callbacks, iterator) if is_fit else None
+            if frame.f_code.co_name != "fit":
+                return None
+            return callbacks, iterator, frame.f_locals.get("validation_data")
         frame = frame.f_back
     return None

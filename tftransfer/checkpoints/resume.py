@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tftransfer.checkpoints.callback_states import CallbackState
+from tftransfer.checkpoints.draws import find_draws
 from tftransfer.checkpoints.files import CheckpointFolder
 from tftransfer.checkpoints.fit_frame import find_fit
 from tftransfer.checkpoints.own_order import OwnOrder
@@ -26,6 +28,7 @@ from tftransfer.checkpoints.training_state import (
     write_random,
     write_state,
 )
+from tftransfer.checkpoints.usable import check_usable
 
 _OPEN: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # by real path
 
@@ -109,9 +112,10 @@ class Resume(keras.callbacks.Callback):
         fit = find_fit(self)
         if fit is None:  # evaluation or prediction
             return
-        self._list, self._iterator = fit
+        self._list, self._iterator, validation = fit
         others = [x for x in self._list.callbacks if x is not self]
-        _check_usable(model, others, self._iterator)
+        check_usable(model, self._iterator)
+        _check_alone(others)
         self._list.callbacks = [*others, self]  # it sees what the others have done
         self._others = [
             CallbackState(x)
@@ -120,6 +124,12 @@ class Resume(keras.callbacks.Callback):
         ]
         callbacks = [state.callback for state in self._others]
         self._fit = describe_fit(model, callbacks, self._iterator)
+        if isinstance(validation, tf.data.Dataset) and find_draws(validation):
+            warnings.warn(
+                "Validation data that shuffle come to a resumed run in another order, "
+                "and losses differ in their last digits. Read them unshuffled.",
+                stacklevel=2,
+            )
         self._saved = self._take()
         try:
             self._check_saved()
@@ -265,31 +275,7 @@ class Resume(keras.callbacks.Callback):
         self._say(f"all {epochs} epochs are done.")
 
 
-def _check_usable(model, callbacks, iterator):
-    if keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            "`Resume` must be used with the TensorFlow backend. Received: backend "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow, or save with "
-            "keras.callbacks.BackupAndRestore, which is not exact."
-        )
-    if iterator.steps_per_epoch:
-        raise ValueError(
-            "`steps_per_epoch` must be left out with Resume: an epoch is one pass over "
-            f"the data. Received: steps_per_epoch={iterator.steps_per_epoch}. Leave "
-            "out .repeat() too, or cut the dataset with .take(steps)."
-        )
-    if not model.built or not model.weights:
-        raise ValueError(
-            "`model` must have its weights before `fit` with Resume. Received: "
-            f"{type(model).__name__} that is not built yet. Give it a keras.Input, or "
-            "call it once on a batch."
-        )
-    if model.distribute_strategy.num_replicas_in_sync > 1:
-        raise ValueError(
-            "`Resume` must be used on one device. Received: a model on "
-            f"{model.distribute_strategy.num_replicas_in_sync} replicas. Leave the "
-            "strategy out, or save with keras.callbacks.BackupAndRestore."
-        )
+def _check_alone(callbacks):
     for callback in callbacks:
         if isinstance(callback, (keras.callbacks.BackupAndRestore, Resume)):
             raise ValueError(
