@@ -103,6 +103,15 @@ def fine_tune(photographs, tmp_path, monkeypatch):
     return fine_tune_
 
 
+def assert_close(one, other):
+    """Assert equality but for the last digit.
+
+    On a busy machine a convolution's gradients may differ in it from run to run, killed
+    or not. A state that is not whole shows in the third or fourth.
+    """
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
 @pytest.fixture
 def ends_equal(fine_tune):
     """Assert that runs killed behind some steps end as one that was not."""
@@ -116,10 +125,11 @@ def ends_equal(fine_tune):
             for one, other in zip(
                 whole.get_weights(), model.get_weights(), strict=True
             ):
-                np.testing.assert_array_equal(one, other)
+                assert_close(one, other)
             assert again.epoch == history.epoch
             assert again.stages == history.stages
-            assert again.history == history.history
+            for name, values in history.history.items():
+                assert_close(again.history[name], values)
 
     return ends_equal_
 
