@@ -51,9 +51,9 @@ class Resume(keras.callbacks.Callback):
 
     Exact are TensorFlow's usual settings on processors, as far as two undisturbed runs
     are equal (with a GPU, call `tf.config.experimental.enable_op_determinism()` first),
-    and a program that is the same each time up to `fit`. What a dataset draws without a seed cannot come again; a
-    warning says so. Callbacks with more than data in them need `state_dict()` and
-    `load_state_dict(state)`.
+    and a program that is the same each time up to `fit`. What a dataset draws without a
+    seed cannot come again; a warning says so. Callbacks with more than data in them
+    need `state_dict()` and `load_state_dict(state)`.
 
     Args:
         directory: Folder for the checkpoints of this one run.
