@@ -96,7 +96,8 @@ class Saver:
         try:
             seconds = written.result()
         except OSError as error:
-            raise explain(error, self._folder.directory) from error
+            failure = explain(error, self._folder.directory)
+            raise failure from error
         self._cost += seconds
         self.seconds += seconds
 

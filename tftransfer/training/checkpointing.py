@@ -160,7 +160,8 @@ class RunCheckpoints(Resume):
         try:
             self._folder.write({**content, "run": self._run}, arrays)
         except OSError as error:
-            raise explain(error, self._folder.directory) from error
+            failure = explain(error, self._folder.directory)
+            raise failure from error
 
     def take_end(self, model):
         """Give a model what it had at the end of the run; return its `History`."""
