@@ -36,11 +36,11 @@ class CallbackState:
         """Return the state as JSON; arrays go into a list of their own."""
         if self._speaks:
             return to_plain(self.callback.state_dict(), arrays)
-        state = {}
-        for name, (content, own) in self._read().items():
+        kept, state = self._read(), {}
+        for name, (content, own) in kept.items():
             if not _is_same(self._settings.get(name), (content, own)):
                 state[name] = to_plain(from_plain(content, own), arrays)
-        self._warn_of_loss()
+        self._warn_of_loss(kept)
         if isinstance(self.callback, keras.callbacks.CSVLogger):
             if self.callback.csv_file:
                 self.callback.csv_file.flush()
@@ -83,12 +83,11 @@ class CallbackState:
                 found[name] = content, own
         return found
 
-    def _warn_of_loss(self):
+    def _warn_of_loss(self, kept):
         """Warn once of what has changed and is more than data."""
         own = type(self.callback).__module__.startswith(_OWN)
         if own or self._has_warned:
             return
-        kept = self._read()
         lost = [
             name
             for name, value in vars(self.callback).items()

@@ -5,6 +5,7 @@ from tftransfer.features.datasets import (
     UNKNOWN,
     function_graphs,
     judge_graph,
+    reshuffles,
     sources,
     step_name,
 )
@@ -91,7 +92,7 @@ def _is_loader(step):
 def _draws(step):
     name = step_name(type(step).__name__)
     if name in SHUFFLES:
-        return getattr(step, "_reshuffle_each_iteration", None) is not False
+        return reshuffles(step)
     return name == "random" and bool(step._rerandomize)
 
 

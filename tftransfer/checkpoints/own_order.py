@@ -60,9 +60,9 @@ class OwnOrder:
             each.settle(epochs)
 
     def _number(self, epoch_iterator, dataset):
-        self.doubt = find_doubt(dataset)
         if getattr(dataset, "holds_stored_rows", False):
             return
+        self.doubt = find_doubt(dataset)
         numbered = number_passes(dataset, self._given)
         self._passes = find_passes(numbered)
         if numbered is not dataset:

@@ -135,7 +135,7 @@ class _Walk:
         judged = [judge_graph(graph) for graph in function_graphs(dataset)]
         shuffles = any(shuffled for shuffled, _ in judged) or self._reorders(dataset)
         if step in SHUFFLES:
-            shuffles = getattr(dataset, "_reshuffle_each_iteration", None) is not False
+            shuffles = reshuffles(dataset)
         return shuffles, next((reason for _, reason in judged if reason), None)
 
     def _reorders(self, dataset):
@@ -154,6 +154,11 @@ def step_name(kind):
     """Turn the name of a class, `_ParallelMapDataset` or `MapDatasetV2`, into `map`."""
     kind = re.sub(r"^_|Dataset(V\d)?$", "", kind).removeprefix("Parallel")
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind).lower()
+
+
+def reshuffles(dataset):
+    """Whether a step that shuffles takes another order at each opening."""
+    return getattr(dataset, "_reshuffle_each_iteration", None) is not False
 
 
 def sources(dataset):

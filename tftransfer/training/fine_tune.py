@@ -209,8 +209,8 @@ def _run(
         through = functools.partial(run_on_features, strategy=plan.strategy)
     report = print if given["verbose"] else None
     with prepared(model, plan) as trained:
-        no_path = settings.cache is False
-        path = None if no_path else FastPath(trained, settings, report)
+        stores = settings.cache is not False
+        path = FastPath(trained, settings, report) if stores else None
         return through(
             *(trained, stages, data, validation),
             fast_path=path,
