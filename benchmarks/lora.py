@@ -28,7 +28,7 @@ from timing import print_rows, write_rows
 
 import tftransfer as tft
 
-BACKBONE, IMAGE_SIZE, BATCH_SIZE = "pip:efficientnet_lite0", (224, 224), 32
+BACKBONE, BATCH_SIZE = "pip:efficientnet_lite0", 32
 FROZEN_EPOCHS, HEAD_RATE = 2, 1e-3
 ASIDE = 1 / 6
 AUGMENT = ("flip", "flip_vertical", "rotate90")
@@ -38,7 +38,7 @@ FULL, LORA = "full", "LoRA"
 def main(options):
     rows = []
     for seed in range(options.seeds):
-        data = load(seed, options.smoke)
+        data = load(seed, options)
         for method in (FULL, LORA):
             rates = options.full_rates if method == FULL else options.lora_rates
             runs = [run(method, rate, seed, data, options) for rate in rates]
@@ -52,14 +52,14 @@ def main(options):
         write_rows(options.save, rows, summary=summary, options=vars(options))
 
 
-def load(seed, smoke):
+def load(seed, options):
     """Return training, validation and test cells."""
-    if smoke:
+    if options.smoke:
         data = tft.load_synthetic(2, num_examples=64, seed=seed)
         return data[0], data[1], data[1]
     return tft.load_elpv(
         seed,
-        image_size=IMAGE_SIZE,
+        image_size=(options.size, options.size),
         batch_size=BATCH_SIZE,
         validation_fraction=ASIDE,
         augment=AUGMENT,
@@ -71,7 +71,7 @@ def run(method, rate, seed, data, options):
     train, validation, test = data
     started = time.perf_counter()
     weights = {"weights": None} if options.smoke else {}
-    size = (32, 32) if options.smoke else IMAGE_SIZE
+    size = (32, 32) if options.smoke else (options.size, options.size)
     model = tft.build_transfer_model(
         tft.load_backbone(BACKBONE, image_size=size, **weights),
         num_classes=2,
@@ -135,6 +135,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--size", type=int, default=224, help="pixels a side")
     parser.add_argument("--rank", type=int, default=4)
     parser.add_argument("--alpha", type=float)
     parser.add_argument("--full-rates", type=float, nargs="+", default=[3e-4])

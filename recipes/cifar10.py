@@ -33,6 +33,8 @@ def main(
     frozen_epochs=1,
     epochs=1,
     trainable_depth=0.5,
+    augment=("flip",),
+    views=None,
     data_dir=None,
     seed=0,
     output="saved_models/cifar10",
@@ -51,7 +53,7 @@ def main(
             image_size=size,
             batch_size=64,
             seed=seed,
-            augment=("flip",),
+            augment=augment,
         )
     train, valid, test = data
 
@@ -73,7 +75,7 @@ def main(
         seed=seed,
         verbose=2,
     )
-    evaluation = tft.evaluate(model, test)
+    evaluation = tft.evaluate(model, test, augment=views)
     print(evaluation)
     tft.export_model(model, output, class_names=train.class_names, overwrite=True)
     tft.plot_history(history, f"{output}/history.png")
@@ -93,6 +95,8 @@ if __name__ == "__main__":
     parser.add_argument("--frozen-epochs", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--trainable-depth", type=float, default=0.5)
+    parser.add_argument("--augment", nargs="+", default=("flip",), help="flip, crop...")
+    parser.add_argument("--views", type=int, help="of a test image, to be averaged")
     parser.add_argument("--data-dir")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="saved_models/cifar10")
