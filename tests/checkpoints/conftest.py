@@ -6,21 +6,7 @@ import pytest
 from keras import layers
 
 import tftransfer as tft
-
-
-class Killed(Exception):
-    """Stands for the end of a process."""
-
-
-class KillAt(keras.callbacks.Callback):
-    """Ends a `fit` behind a step, counted over all epochs; never with 0."""
-
-    step, seen = 0, 0  # of the class: no state that a checkpoint would hold
-
-    def on_train_batch_end(self, batch, logs=None):
-        KillAt.seen += 1
-        if KillAt.seen == KillAt.step:
-            raise Killed
+from tests.killing import KillAt, Killed
 
 
 @pytest.fixture

@@ -7,25 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import tftransfer as tft
-
-
-class Killed(Exception):
-    """Stands for the end of a process."""
-
-
-class KillAt(keras.callbacks.Callback):
-    step, seen = 0, 0  # of the class: no state that a checkpoint would hold
-
-    def on_train_batch_end(self, batch, logs=None):
-        KillAt.seen += 1
-        if KillAt.seen == KillAt.step:
-            raise Killed
-
-
-class KillAtEpoch(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == KillAt.step:
-            raise Killed
+from tests.killing import KillAt, KillAtEpoch, Killed
 
 
 @pytest.fixture

@@ -66,15 +66,6 @@ def from_plain(content, arrays):
     return _KINDS[kind](parts)
 
 
-def is_plain(value):
-    """Whether `to_plain` takes a value."""
-    try:
-        to_plain(value, [])
-    except NotPlain:
-        return False
-    return True
-
-
 _KINDS = {"list": list, "tuple": tuple, "set": set, "dict": dict}
 
 
