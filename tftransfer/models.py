@@ -11,6 +11,7 @@ from tftransfer.alignment.layer import Alignment
 from tftransfer.alignment.several import SeveralAlignments
 from tftransfer.backbones.catalog import Backbone, check_handle, load_backbone
 from tftransfer.checks import check_choice, check_whole_number
+from tftransfer.distribution import join_workers
 from tftransfer.freezing.depth import check_depth_kind, set_trainable_depth
 from tftransfer.freezing.flags import freeze_inside_frozen
 from tftransfer.freezing.recompiling import recompile
@@ -118,7 +119,8 @@ def build_transfer_model(
     set_trainable_depth(model, trainable_depth, batch_norm=batch_norm)
     if alignment is not None or regularization is not None:
         model = AlignedModel(model, alignment, regularization)
-    return compile_for(model, settings, keras.optimizers.Adam(_LEARNING_RATE))
+    optimizer = keras.optimizers.Adam(_LEARNING_RATE)
+    return join_workers(compile_for(model, settings, optimizer))
 
 
 def _check_arguments(backbone, num_classes, task):

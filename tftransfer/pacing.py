@@ -70,7 +70,9 @@ class Pace(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Read the rate to start from."""
-        self._rate = float(self.model.optimizer.learning_rate)
+        self._rate = float(
+            keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        )
 
     def on_train_batch_begin(self, batch, logs=None):
         """Set the rate of this step."""

@@ -7,6 +7,7 @@ import json
 import keras
 import numpy as np
 
+from tftransfer.distribution import predict_batch
 from tftransfer.engines.interface import EngineError
 from tftransfer.features.examples import ChangedExamples
 from tftransfer.features.extract_features import extract_all, read_in_order
@@ -102,7 +103,7 @@ def _see(examples, model, name):
 
 
 def _run(model, inputs):
-    outputs = model.predict_on_batch(inputs)
+    outputs = predict_batch(model, inputs)
     if not isinstance(outputs, np.ndarray) or outputs.ndim not in (1, 2):
         shapes = keras.tree.map_structure(lambda output: output.shape, outputs)
         raise ValueError(

@@ -2,6 +2,8 @@
 
 import keras
 
+from tftransfer.distribution import scope_of
+
 _RATE = "learning_rate"
 
 
@@ -22,9 +24,10 @@ def recompile(model, *, learning_rate=None):
     Raises:
         ValueError: If the optimizer has no single learning rate that could be set.
     """
-    for layer in model._flatten_layers():
-        if layer is model or (isinstance(layer, keras.Model) and layer.compiled):
-            _compile_again(layer, learning_rate if layer is model else None)
+    with scope_of(model):
+        for layer in model._flatten_layers():
+            if layer is model or (isinstance(layer, keras.Model) and layer.compiled):
+                _compile_again(layer, learning_rate if layer is model else None)
 
 
 def _compile_again(model, learning_rate):
@@ -133,4 +136,5 @@ def own_rate(optimizer):
             "such as keras.optimizers.Adam()."
         )
     rate = optimizer._learning_rate
-    return rate if callable(rate) else float(rate)
+    # A variable on several devices is no number by itself.
+    return rate if callable(rate) else float(keras.ops.convert_to_numpy(rate))

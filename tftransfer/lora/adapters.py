@@ -3,6 +3,7 @@
 import keras
 
 from tftransfer.checks import check_positive, check_whole_number
+from tftransfer.distribution import scope_of
 from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.recompiling import recompile
 from tftransfer.lora.adapted import Adapted, adapt, strip
@@ -90,9 +91,10 @@ def put_in(model, adapters):
             learn whole.
     """
     owners = {id(target.owner): target.owner for target in adapters}
-    for owner in owners.values():
-        paths = {x.path: y for x, y in adapters.items() if x.owner is owner}
-        adapt(owner, paths)
+    with scope_of(model):
+        for owner in owners.values():
+            paths = {x.path: y for x, y in adapters.items() if x.owner is owner}
+            adapt(owner, paths)
     change_flags(model, "all", "frozen")
     start_anew(model)
 

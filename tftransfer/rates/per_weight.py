@@ -98,7 +98,7 @@ class PerWeight(keras.optimizers.Optimizer):
         fresh = Earlier(0, 1.0, None, None)
         earlier = [self._slots.earlier.get(key, fresh) for key in keys]
         # The first time may be inside a traced function, where nothing has a value.
-        now = int(self.iterations) if self._slots.earlier else 0
+        now = int(ops.convert_to_numpy(self.iterations)) if self._slots.earlier else 0
         self._leads = self._renew(self._leads, [x.steps - now for x in earlier], "int")
         if is_nadam(self._slots.optimizer):
             products = [x.product for x in earlier]

@@ -8,6 +8,7 @@ from tftransfer.acceleration.budget import CacheSettings
 from tftransfer.acceleration.fast_path import FastPath
 from tftransfer.checkpoints.resume import Resume
 from tftransfer.checks import check_whole_number
+from tftransfer.distribution import join_workers, scope_of
 from tftransfer.freezing.depth import check_depth
 from tftransfer.freezing.flags import read_flags
 from tftransfer.freezing.recompiling import own_rate
@@ -208,7 +209,7 @@ def _run(
     if plan and plan.virtual_rows:
         through = functools.partial(run_on_features, strategy=plan.strategy)
     report = print if given["verbose"] else None
-    with prepared(model, plan) as trained:
+    with scope_of(model), prepared(join_workers(model), plan) as trained:
         stores = settings.cache is not False
         path = FastPath(trained, settings, report) if stores else None
         return through(
