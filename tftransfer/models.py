@@ -11,7 +11,7 @@ from tftransfer.alignment.layer import Alignment
 from tftransfer.alignment.several import SeveralAlignments
 from tftransfer.backbones.catalog import Backbone, check_handle, load_backbone
 from tftransfer.checks import check_choice, check_whole_number
-from tftransfer.distribution import join_workers
+from tftransfer.distribution.workers import join_workers
 from tftransfer.freezing.depth import check_depth_kind, set_trainable_depth
 from tftransfer.freezing.flags import freeze_inside_frozen
 from tftransfer.freezing.recompiling import recompile

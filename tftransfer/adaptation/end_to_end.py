@@ -22,6 +22,7 @@ from tftransfer.alignment.adabn import adapt_batch_norm
 from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.alignment.cdan import CDAN
 from tftransfer.alignment.mcc import MCC
+from tftransfer.distribution.predicting import predict_batch
 from tftransfer.methods.problem import Candidate
 from tftransfer.pacing import TIMED, Clock, Pace
 
@@ -125,7 +126,7 @@ class EndToEnd:
         domains, begun = self._domains, self._clock.spent
         adapt_batch_norm(model, self._some(domains.source_rows))
         body = keras.Model(model.input, model.get_layer("features").output)
-        rows = [body.predict_on_batch(x) for x, _ in domains.source_rows]
+        rows = [predict_batch(body, x) for x, _ in domains.source_rows]
         features = np.concatenate(rows)
         kernel, bias = fit_head(features, problem.labels, control.penalty)
         set_head(model, kernel, bias, self._classes)
@@ -232,14 +233,14 @@ class EndToEnd:
     def _score_source(self, model):
         right, rows = 0, 0
         for x, y in self._domains.mixed(self._domains.source_rows, labels=True):
-            calls = model.predict_on_batch(x).argmax(axis=1)
+            calls = predict_batch(model, x).argmax(axis=1)
             right, rows = right + int(np.sum(calls == y.numpy())), rows + len(calls)
             if rows >= _SOURCE_ROWS:
                 break
         return right / rows
 
     def _keep(self, name, model, begun, steps=""):
-        logits = [model.predict_on_batch(x) for x in self._domains.target_rows]
+        logits = [predict_batch(model, x) for x in self._domains.target_rows]
         probabilities = class_probabilities(np.concatenate(logits), self._classes)
         if not np.isfinite(probabilities).all():
             self.notes.append(f"{name} diverged: left out")

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from tftransfer.distribution.predicting import predict_batch
+
 
 @dataclasses.dataclass(frozen=True)
 class Rehearsal:
@@ -45,9 +47,9 @@ def rehearse(model, batches, clock, reserve=0.0):
             spent = clock.spent - begun
             return Rehearsal(None, first or spent, spent, spent)
         if not logits:
-            model.predict_on_batch(batch)  # makes the graph
+            predict_batch(model, batch)  # makes the graph
             first, begun = clock.spent - begun, clock.spent
-        logits.append(model.predict_on_batch(batch))
+        logits.append(predict_batch(model, batch))
         num_rows += len(logits[-1])
     spent = clock.spent - begun
     each = spent / len(logits)

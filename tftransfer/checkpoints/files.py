@@ -27,18 +27,21 @@ class CheckpointFolder:
 
     Args:
         directory: Folder, made if missing.
+        is_chief: Whether this process writes; others of the same run only read.
 
     Raises:
         ValueError: If it cannot be written, or another process uses it.
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, is_chief=True):
         self.directory = _read_folder(directory)
         self._writing = threading.Lock()
         if not self.directory.is_dir():
             check_may_write(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._lock = try_lock(self.directory / "lock")
+        self._lock = try_lock(self.directory / "lock") if is_chief else None
+        if not is_chief:
+            return
         if self._lock is None:
             raise ValueError(
                 "`checkpoint` must be a folder that no other run uses. Received: "
@@ -61,7 +64,7 @@ class CheckpointFolder:
         return sorted(found)
 
     def write(self, content, arrays):
-        """Write a checkpoint and remove all but the newest ones.
+        """Write a checkpoint and remove all but the newest ones; the chief alone does.
 
         Args:
             content: JSON structure.
@@ -76,7 +79,7 @@ class CheckpointFolder:
 
     def _write(self, content, arrays):
         paths = self.paths()
-        number = int(paths[-1].stem.split("-")[1]) + 1 if paths else 1
+        number = _number(paths[-1]) + 1 if paths else 1
         path = self.directory / f"checkpoint-{number:08d}.npz"
         told = {"format": FORMAT, "version": __version__}
         told["dtypes"] = [_name_of(array.dtype) for array in arrays]
@@ -118,6 +121,7 @@ class CheckpointFolder:
                     f"{__version__}, format {FORMAT}. Update tftransfer, or take "
                     "another folder."
                 )
+            content["number"] = _number(path)
             return content, arrays
         if paths:
             raise ValueError(
@@ -131,6 +135,10 @@ class CheckpointFolder:
         """Remove what a killed process left half-written."""
         for path in self.directory.glob(".partial-*"):
             path.unlink(missing_ok=True)
+
+
+def _number(path):
+    return int(path.stem.split("-")[1])
 
 
 def _read(path):

@@ -18,6 +18,7 @@ class OwnOrder:
 
     Args:
         epoch_iterator: Of Keras' `fit`, from which no epoch was read yet.
+        copies: `Copies` of the model.
         seed: Whole number, for arrays.
         firsts: `first` of the `Passes` of a run that goes on, or `None`.
 
@@ -25,8 +26,9 @@ class OwnOrder:
         doubt: One line on why a later run might get other data, or `None`.
     """
 
-    def __init__(self, epoch_iterator, seed, firsts=None):
-        self._seed, self._epoch, self._given = seed, 0, firsts
+    def __init__(self, epoch_iterator, copies, seed, firsts=None):
+        self._copies, self._seed = copies, seed
+        self._epoch, self._given = 0, firsts
         self._passes: list = []
         self.doubt: str | None = None
         adapter = epoch_iterator.data_adapter
@@ -66,7 +68,7 @@ class OwnOrder:
         numbered = number_passes(dataset, self._given)
         self._passes = find_passes(numbered)
         if numbered is not dataset:
-            epoch_iterator._distributed_dataset = numbered
+            epoch_iterator._distributed_dataset = self._copies.spread(numbered)
 
     def _shuffle(self, epoch_iterator, adapter):
         arrays = keras.tree.map_structure(_as_tensor, adapter._inputs)
@@ -84,7 +86,8 @@ class OwnOrder:
             return tf.data.Dataset.from_tensor_slices(rows)
 
         rows = tf.data.Dataset.range(1).flat_map(draw).batch(adapter._batch_size)
-        epoch_iterator._distributed_dataset = rows.map(gather).prefetch(2)
+        batches = rows.map(gather).prefetch(2)
+        epoch_iterator._distributed_dataset = self._copies.spread(batches)
 
     def _permute(self):
         key = np.array([self._seed, self._epoch], "uint64")

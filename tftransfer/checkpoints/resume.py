@@ -17,6 +17,7 @@ from tftransfer.checkpoints.own_order import OwnOrder
 from tftransfer.checkpoints.plain import from_plain, to_plain
 from tftransfer.checkpoints.same_run import (
     check_same,
+    check_shared,
     describe_fit,
     describe_versions,
 )
@@ -29,6 +30,7 @@ from tftransfer.checkpoints.training_state import (
     write_state,
 )
 from tftransfer.checkpoints.usable import check_usable
+from tftransfer.distribution.copies import Copies
 
 _OPEN: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # by real path
 
@@ -102,6 +104,7 @@ class Resume(keras.callbacks.Callback):
         self._folder: Any = None
         self._saver: Any = None
         self._order: Any = None
+        self._copies: Any = None
         self._saved: Any = None  # content and arrays to go on from
         self._position = [0, 0]  # epoch, and calls of the training function in it
         self._steps = 0  # in the epoch; a call may make several
@@ -115,6 +118,7 @@ class Resume(keras.callbacks.Callback):
         self._list, self._iterator, validation = fit
         others = [x for x in self._list.callbacks if x is not self]
         check_usable(model, self._iterator)
+        self._copies = Copies(model)
         _check_alone(others)
         self._list.callbacks = [*others, self]  # it sees what the others have done
         self._others = [
@@ -123,7 +127,7 @@ class Resume(keras.callbacks.Callback):
             if not isinstance(x, keras.callbacks.ProgbarLogger)
         ]
         callbacks = [state.callback for state in self._others]
-        self._fit = describe_fit(model, callbacks, self._iterator)
+        self._fit = describe_fit(model, callbacks, self._iterator, self._copies)
         if isinstance(validation, tf.data.Dataset) and find_draws(validation):
             warnings.warn(
                 "Validation data that shuffle come to a resumed run in another order, "
@@ -141,9 +145,10 @@ class Resume(keras.callbacks.Callback):
         """Set all as it was, unless this is the first time."""
         saved = self._saved
         firsts = saved[0]["firsts"] if saved else None
-        self._seed = saved[0]["seed"] if saved else int(np.random.randint(2**31))
-        self._order = OwnOrder(self._iterator, self._seed, firsts)
-        self._saver = Saver(self._folder, self.checkpoint_every)
+        drawn = saved[0]["seed"] if saved else int(np.random.randint(2**31))
+        self._seed = self._copies.ask_all(drawn)[0]
+        self._order = OwnOrder(self._iterator, self._copies, self._seed, firsts)
+        self._saver = Saver(self._folder, self.checkpoint_every, self._copies)
         if self._order.doubt:
             warnings.warn(
                 f"What a resumed run reads may differ: {self._order.doubt}.",
@@ -152,7 +157,7 @@ class Resume(keras.callbacks.Callback):
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         if saved:
-            write_state(self.model, self._others, *saved)
+            write_state(self.model, self._others, self._copies, *saved)
             self._go_to(*saved[0]["position"])
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -179,14 +184,14 @@ class Resume(keras.callbacks.Callback):
         self._position[1] += 1
         self._saver.count(batch + 1 - self._steps)
         self._steps = batch + 1
-        if self._saver.is_due:
+        if self._saver.is_due():
             self._saver.save(lambda: self._content(logs))
 
     def on_epoch_end(self, epoch, logs=None):
         """Save where it is time, and after the last epoch."""
         self._position, self._steps = [epoch + 1, 0], 0
         is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
-        if is_last or self._saver.is_due:
+        if is_last or self._saver.is_due(at_end=True):
             self._saver.save(lambda: self._content(logs))
 
     def on_train_end(self, logs=None):
@@ -227,12 +232,20 @@ class Resume(keras.callbacks.Callback):
         path = os.path.realpath(os.path.expanduser(self.directory))
         if path in _OPEN:
             _OPEN[path].release()
-        self._folder = _OPEN[path] = CheckpointFolder(self.directory)
+        self._folder = CheckpointFolder(self.directory, self._copies.is_chief)
+        _OPEN[path] = self._folder
         return self._folder
+
+    def _read(self):
+        """Return content and arrays of the newest checkpoint, the same everywhere."""
+        saved = self._open().read()
+        found = self._copies.ask_all(-1 if saved is None else saved[0]["number"])
+        check_shared(found, self.directory)
+        return saved
 
     def _take(self):
         """Return content and arrays to go on from, or `None`."""
-        saved = self._open().read()
+        saved = self._read()
         if saved is not None and "told" in saved[0]:
             check_same(None, {}, self.directory)  # refuses what `fine_tune` wrote
         return saved
@@ -247,7 +260,7 @@ class Resume(keras.callbacks.Callback):
         return {}
 
     def _content(self, logs):
-        content, arrays = read_state(self.model, self._others)
+        content, arrays = read_state(self.model, self._others, self._copies)
         content["position"], content["steps"] = list(self._position), self._steps
         content["epoch_random"] = to_plain(self._epoch_random, arrays)
         content["logs"] = {name: float(value) for name, value in (logs or {}).items()}
@@ -257,7 +270,7 @@ class Resume(keras.callbacks.Callback):
         return {**content, **self._extra(arrays)}, arrays
 
     def _restore(self, content, arrays):
-        write_state(self.model, self._others, content, arrays)
+        write_state(self.model, self._others, self._copies, content, arrays)
         self._position = list(content["position"])
         self._steps = content["steps"]
 

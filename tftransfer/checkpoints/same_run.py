@@ -13,13 +13,14 @@ from tftransfer.freezing.recompiling import plain_optimizer
 _SHOWN = 3  # differences of a list in a message
 
 
-def describe_fit(model, callbacks, epoch_iterator):
+def describe_fit(model, callbacks, epoch_iterator, copies):
     """Describe a call of `fit` as far as its state depends on it.
 
     Args:
         model: Compiled `keras.Model`.
         callbacks: List of its callbacks.
         epoch_iterator: Of Keras.
+        copies: `Copies` of the model.
 
     Returns:
         Dict from what is compared to a JSON value.
@@ -30,6 +31,7 @@ def describe_fit(model, callbacks, epoch_iterator):
         "steps_per_execution": model.steps_per_execution,
         "callbacks": [type(callback).__name__ for callback in callbacks],
         "data": describe_data(epoch_iterator.data_adapter),
+        "replicas": copies.number,
     }
 
 
@@ -89,6 +91,21 @@ def check_same(saved, now, directory):
             f"settings. Received: {str(directory)!r}, of a run with other "
             f"{', other '.join(differing)}. Restore what was changed to go on, or "
             "take another folder to begin anew."
+        )
+
+
+def check_shared(found, directory):
+    """Raise `ValueError` unless all workers found the same newest checkpoint.
+
+    Args:
+        found: List of its numbers, -1 where there is none.
+        directory: Folder of the checkpoints.
+    """
+    if len(set(found)) > 1:
+        raise ValueError(
+            "`checkpoint` must be a folder that all workers share. Received: "
+            f"{str(directory)!r}, where their newest checkpoints have the numbers "
+            f"{found} (-1: none). Take one on a disk that all of them see."
         )
 
 

@@ -39,14 +39,16 @@ class Saver:
         folder: `CheckpointFolder`.
         every: Number of batches from one checkpoint to the next, or `"auto"`: as often
             as costs a hundredth of the training time, copies and writing together.
+        copies: `Copies` of the model. Several workers read their state at the same
+            time, so by no clock: `"auto"` means the end of each epoch.
 
     Attributes:
         seconds: What checkpoints took so far: of the training thread, and the
             processor time of the writing one.
     """
 
-    def __init__(self, folder, every):
-        self._folder, self._every = folder, every
+    def __init__(self, folder, every, copies):
+        self._folder, self._every, self._copies = folder, every, copies
         self._writer = concurrent.futures.ThreadPoolExecutor(1)
         self._written: concurrent.futures.Future | None = None
         self._batches, self._last, self._cost = 0, time.perf_counter(), 0.0
@@ -56,9 +58,16 @@ class Saver:
         """Note that so many batches were trained on."""
         self._batches += batches
 
-    @property
-    def is_due(self):
-        """Whether it is time for a checkpoint, and the last one is written."""
+    def is_due(self, at_end=False):
+        """Whether it is time for a checkpoint, and the last one is written.
+
+        Args:
+            at_end: Whether an epoch has ended.
+        """
+        if self._copies.of_workers:
+            if self._every == "auto":
+                return at_end
+            return self._batches >= self._every
         if self._written is not None and not self._written.done():
             return False
         self.wait()

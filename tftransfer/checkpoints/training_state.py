@@ -10,18 +10,19 @@ from tftransfer.freezing.flags import read_flags, restore_flags
 from tftransfer.freezing.while_training import trace_with_new_flags
 
 
-def read_state(model, callbacks):
+def read_state(model, callbacks, copies):
     """Copy all that training changes.
 
     Args:
         model: Compiled `keras.Model` inside `fit`.
         callbacks: List of `CallbackState` of its callbacks.
+        copies: `Copies` of the model.
 
     Returns:
         JSON structure, and a list of arrays.
     """
     groups = _variables(model)
-    arrays = [np.array(x) for variables in groups.values() for x in variables]
+    arrays = copies.read([x for variables in groups.values() for x in variables])
     content = {
         "counts": {name: len(variables) for name, variables in groups.items()},
         "flags": read_flag_values(model),
@@ -32,28 +33,30 @@ def read_state(model, callbacks):
     return content, arrays
 
 
-def write_state(model, callbacks, content, arrays):
+def write_state(model, callbacks, copies, content, arrays):
     """Set all that `read_state` copied.
 
     Args:
         model: Compiled `keras.Model` inside `fit`, its optimizer built.
         callbacks: List of `CallbackState`, of the same kinds in the same order.
+        copies: `Copies` of the model.
         content: JSON structure.
         arrays: List of arrays.
     """
     _write_flags(model, content["flags"])
-    write_variables(model, content, arrays)
+    write_variables(model, copies, content, arrays)
     model.stop_training = content["stop_training"]
     for callback, state in zip(callbacks, content["callbacks"], strict=True):
         callback.write(state, arrays)
     write_random(from_plain(content["random"], arrays))
 
 
-def write_variables(model, content, arrays, only=None):
+def write_variables(model, copies, content, arrays, only=None):
     """Assign what `read_state` copied of variables.
 
     Args:
         model: Compiled `keras.Model`.
+        copies: `Copies` of it.
         content: JSON structure.
         arrays: List of arrays.
         only: Name of a group, `"model"`, `"optimizer"` or `"metrics"`; `None` for all
@@ -66,7 +69,7 @@ def write_variables(model, content, arrays, only=None):
         if is_early or only not in (None, name):
             continue
         fits = len(own) == len(variables) and all(
-            tuple(x.shape) == value.shape
+            copies.shape_of(x) == value.shape
             for x, value in zip(variables, own, strict=True)
         )
         if not fits:  # before anything is assigned
@@ -77,8 +80,7 @@ def write_variables(model, content, arrays, only=None):
                 "go on, or take another folder to begin anew."
             )
         pairs += zip(variables, own, strict=True)
-    for variable, value in pairs:
-        variable.assign(value)
+    copies.write(pairs)
 
 
 def read_random():

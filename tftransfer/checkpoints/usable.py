@@ -28,9 +28,3 @@ def check_usable(model, iterator):
             f"{type(model).__name__} that is not built yet. Give it a keras.Input, or "
             "call it once on a batch."
         )
-    if model.distribute_strategy.num_replicas_in_sync > 1:
-        raise ValueError(
-            "`Resume` must be used on one device. Received: a model on "
-            f"{model.distribute_strategy.num_replicas_in_sync} replicas. Leave the "
-            "strategy out, or save with keras.callbacks.BackupAndRestore."
-        )

@@ -7,7 +7,7 @@ import json
 import keras
 import numpy as np
 
-from tftransfer.distribution import predict_batch
+from tftransfer.distribution.predicting import predict_batch
 from tftransfer.engines.interface import EngineError
 from tftransfer.features.examples import ChangedExamples
 from tftransfer.features.extract_features import extract_all, read_in_order

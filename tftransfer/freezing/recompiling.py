@@ -2,7 +2,7 @@
 
 import keras
 
-from tftransfer.distribution import scope_of
+from tftransfer.distribution.scope import scope_of
 
 _RATE = "learning_rate"
 

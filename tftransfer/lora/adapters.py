@@ -3,7 +3,7 @@
 import keras
 
 from tftransfer.checks import check_positive, check_whole_number
-from tftransfer.distribution import scope_of
+from tftransfer.distribution.scope import scope_of
 from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.recompiling import recompile
 from tftransfer.lora.adapted import Adapted, adapt, strip

@@ -23,6 +23,7 @@ from tftransfer.checkpoints.training_state import (
     write_random,
     write_variables,
 )
+from tftransfer.distribution.copies import Copies
 from tftransfer.features.hashing import hash_arrays
 from tftransfer.freezing.recompiling import carries_on, own_rate, plain_optimizer
 from tftransfer.freezing.while_training import trace_with_new_flags
@@ -35,6 +36,7 @@ class RunCheckpoints(Resume):
     """What `fine_tune` adds to `Resume`: stages, best weights, the history so far.
 
     Args:
+        model: Compiled `keras.Model`.
         directory: Folder for the checkpoints.
         checkpoint_every: As of `Resume`.
         run: JSON description of the run, which a later one must share.
@@ -49,15 +51,17 @@ class RunCheckpoints(Resume):
         ValueError: If the folder is in use or of another run.
     """
 
-    def __init__(self, directory, checkpoint_every, run, *, seed, verbose):
+    def __init__(self, model, directory, checkpoint_every, run, *, seed, verbose):
         super().__init__(directory, checkpoint_every, verbose=verbose)
+        self._copies = Copies(model)
         self._run, self.stage = run, 0
-        self.seed = int(np.random.randint(2**31)) if seed is None else seed
+        drawn = int(np.random.randint(2**31)) if seed is None else seed
+        self.seed = self._copies.ask_all(drawn)[0]
         self._piece: dict = {"first": 0, "earlier": None, "flags": None}
         self._so_far: Any = None
         self._told: dict = {}
         self._numbered: dict = {}
-        self._pending: Any = self._open().read()
+        self._pending: Any = self._read()
         if self._pending is None:
             return
         content, arrays = self._pending
@@ -96,7 +100,7 @@ class RunCheckpoints(Resume):
         if self._pending is None:
             return
         content, arrays = self._pending
-        write_variables(model, content, arrays, only="model")
+        write_variables(model, self._copies, content, arrays, only="model")
         _write_history(history, self._told["history"])
         best.loss, best.weights = self._told["best"]
         if fast_path is not None and self._told["budget"] is not None:
@@ -153,7 +157,7 @@ class RunCheckpoints(Resume):
 
     def finish(self, model, history):
         """Write the end of the run: a later one returns at once."""
-        content, arrays = read_state(model, [])
+        content, arrays = read_state(model, [], self._copies)
         told = {"end": _read_history(history), "seed": self.seed, "stage": self.stage}
         told.update(piece=self._piece, firsts=self._firsts())
         content["told"] = to_plain(told, arrays)
@@ -167,7 +171,7 @@ class RunCheckpoints(Resume):
         """Give a model what it had at the end of the run; return its `History`."""
         content, arrays = self._pending
         write_flag_values(model, content["flags"])
-        write_variables(model, content, arrays, only="model")
+        write_variables(model, self._copies, content, arrays, only="model")
         write_random(from_plain(content["random"], arrays))
         history = keras.callbacks.History()
         history.set_model(model)

@@ -5,6 +5,8 @@ import dataclasses
 import keras
 import numpy as np
 
+from tftransfer.distribution.predicting import predict_batch
+
 FEATURES = "features"
 
 
@@ -72,7 +74,7 @@ def read_domain(reader, task, data, batch_size, labeled=False, with_inputs=False
     """
     features, outputs, labels, inputs = [], [], [], []
     for x, y in _batches(data, batch_size, labeled):
-        found = reader.predict_on_batch(x)
+        found = predict_batch(reader, x)
         features.append(np.reshape(found[0], (len(found[0]), -1)))
         outputs.append(np.reshape(found[1], (len(found[1]), -1)))
         if labeled:

@@ -1,0 +1,134 @@
+"""What is done on one device, on two, and in two processes: equal numbers each time."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+import tftransfer as tft
+
+SIZE, CLASSES, ROWS = (8, 8), 3, 72  # four batches of 16 and one of 8
+HEAD = tft.Stage(1, 0.1, trainable_depth=0)
+
+
+def rows():
+    """Images of noise and their classes."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (ROWS, *SIZE, 3)).astype("uint8")
+    return images, rng.integers(0, CLASSES, ROWS)
+
+
+def dataset():
+    """Rows in a fixed order: a strategy opens shuffled data once more, to build."""
+    return tf.data.Dataset.from_tensor_slices(rows()).batch(16)
+
+
+def pairs():
+    images, _ = rows()
+    target = tf.data.Dataset.from_tensor_slices(255 - images)
+    return tft.pair_domains(dataset(), target.batch(16))
+
+
+def build(strategy, momentum=0.9, rates=None, dropout=0.0, **options):
+    """Build a small model with BatchNormalization under a strategy."""
+    with strategy.scope():
+        keras.utils.set_random_seed(5)
+        inputs = keras.Input((*SIZE, 3))
+        x = layers.Rescaling(1 / 127.5, -1)(inputs)
+        for number, width in enumerate((4, 8), 1):
+            x = layers.Conv2D(width, 3, name=f"block{number}_conv")(x)
+            x = layers.BatchNormalization(name=f"block{number}_norm")(x)
+            x = layers.ReLU(name=f"block{number}_relu")(x)
+        x = layers.GlobalAveragePooling2D(name="features")(x)
+        model = tft.build_transfer_model(
+            keras.Model(inputs, x),
+            num_classes=CLASSES,
+            image_size=SIZE,
+            dropout=dropout,
+            seed=0,
+            **options,
+        )
+        optimizer = keras.optimizers.SGD(0.1, momentum)
+        if rates:
+            optimizer = tft.LayerwiseRates(optimizer, rates)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, metrics=["accuracy"])
+        return model
+
+
+def tune(model, *stages, data=None, **options):
+    """Return the history of `fine_tune`."""
+    stages = [HEAD, *stages] if stages else None
+    options = options if stages else {"epochs": 2, **options}
+    history = tft.fine_tune(model, data or dataset(), stages=stages, **options)
+    return history.history
+
+
+def fit(strategy):
+    model = build(strategy, trainable_depth="all")
+    valid = dataset()
+    return model.fit(
+        dataset(), epochs=2, validation_data=valid, shuffle=False, verbose=0
+    ).history
+
+
+def head(strategy):
+    stages = [tft.Stage(2, 0.1, trainable_depth=0)]
+    return tft.fine_tune(
+        build(strategy), dataset(), stages=stages, validation_data=dataset(), verbose=0
+    ).history
+
+
+def upper_block(strategy):
+    return tune(build(strategy), tft.Stage(2, 0.05, trainable_depth=1), verbose=0)
+
+
+def all_blocks(strategy):
+    stage = tft.Stage(2, 0.05, trainable_depth="all")
+    return tune(build(strategy), stage, cache=False, seed=3, verbose=0)
+
+
+def aligned(strategy):
+    model = build(strategy, alignment=tft.CORAL(), trainable_depth="all")
+    return tune(model, data=pairs(), trainable_depth="all", verbose=0)
+
+
+def held_near(strategy):
+    model = build(strategy, regularization=tft.L2SP(0.1), trainable_depth="all")
+    return tune(model, trainable_depth="all", verbose=0)
+
+
+def rates(strategy):
+    model = build(strategy, rates={"block2": 0.1}, trainable_depth="all")
+    return tune(model, trainable_depth="all", verbose=0)
+
+
+def lora(strategy):
+    return tune(tft.add_lora(build(strategy), 2), verbose=0)
+
+
+def freeze_threshold(strategy):
+    callback = tft.FreezeThreshold(0.009, checks=1)
+    model = build(strategy)
+    stage = tft.Stage(2, 0.05, trainable_depth="all")
+    history = tune(model, stage, callbacks=[callback], verbose=0)
+    return {**history, "frozen": sorted(callback.frozen)}
+
+
+def predictions(strategy):
+    model, (images, _) = build(strategy), rows()
+    return {
+        "predict": tft.predict(model, images).tolist(),
+        "views": tft.predict(model, images[:7], augment=2).tolist(),
+        "evaluate": tft.evaluate(model, dataset()).metrics,
+        "features": np.asarray(tft.extract_features(model, dataset())[0]).tolist(),
+    }
+
+
+JOBS = {
+    job.__name__: job
+    for job in (
+        *(fit, head, upper_block, all_blocks, aligned, held_near, rates, lora),
+        *(freeze_threshold, predictions),
+    )
+}

@@ -1,0 +1,1 @@
+"""Models with copies on several devices, or on several machines."""

@@ -1,0 +1,109 @@
+"""What the copies of a model hold, each of them, and what all workers agree on."""
+
+import numpy as np
+import tensorflow as tf
+
+from tftransfer.distribution.scope import find_strategy, is_of_workers
+
+
+class Copies:
+    """The copies of a model on all devices of all machines.
+
+    Weights are equal in all of them. Metrics and BatchNormalization's statistics are
+    not: each replica counts what it sees, and they are joined when they are read.
+
+    Reading and writing them, and asking, is done by all workers at the same time: they
+    wait for each other.
+
+    Args:
+        model: `keras.Model`.
+
+    Attributes:
+        number: Number of copies.
+        of_workers: Whether there are several processes.
+        is_chief: Whether this process is the one that writes files.
+    """
+
+    def __init__(self, model):
+        self._strategy = strategy = find_strategy(model)
+        self.number = 1 if strategy is None else strategy.num_replicas_in_sync
+        self.of_workers = is_of_workers(strategy)
+        self.is_chief = True
+        if self.of_workers:
+            resolver = strategy.cluster_resolver
+            is_first = (resolver.task_type, resolver.task_id) == ("worker", 0)
+            self.is_chief = resolver.task_type == "chief" or is_first
+
+    def read(self, variables):
+        """Return the values of variables as arrays.
+
+        Args:
+            variables: List of `keras.Variable`.
+
+        Returns:
+            List of arrays; of what is not equal in all copies, all values on a new
+            first axis.
+        """
+        if self._strategy is None:
+            return [np.array(variable) for variable in variables]
+        apart = [x for x in variables if self._is_apart(x)]
+        values = {}
+        if apart:
+            local = self._strategy.run(lambda: [_read_own(x) for x in apart])
+            for variable, value in zip(apart, local, strict=True):
+                values[id(variable)] = self._strategy.gather(value, axis=0)
+        return [np.array(values.get(id(x), self._local(x))) for x in variables]
+
+    def write(self, pairs):
+        """Set variables to what `read` returned.
+
+        Args:
+            pairs: List of pairs of a `keras.Variable` and its array.
+        """
+        apart = [(x, value) for x, value in pairs if self._is_apart(x)]
+        for variable, value in pairs:
+            if not self._is_apart(variable):
+                variable.assign(value)
+        if apart:
+            self._strategy.run(lambda: _write_own(apart))
+
+    def shape_of(self, variable):
+        """Return the shape of a variable's value as `read` returns it."""
+        shape = tuple(variable.shape)
+        return (self.number, *shape) if self._is_apart(variable) else shape
+
+    def ask_all(self, number):
+        """Return a whole number of each copy, the chief's first.
+
+        Args:
+            number: Number of this process, below 2**31.
+        """
+        if not self.of_workers:
+            return [int(number)]
+        told = self._strategy.run(lambda: tf.constant([number], tf.int32))
+        return self._strategy.gather(told, axis=0).numpy().tolist()
+
+    def spread(self, dataset):
+        """Return a dataset whose batches are shared among all copies."""
+        if self._strategy is None:
+            return dataset
+        return self._strategy.experimental_distribute_dataset(dataset)
+
+    def _is_apart(self, variable):
+        if self.number == 1:
+            return False
+        kind = getattr(variable.value, "synchronization", None)
+        return kind == tf.VariableSynchronization.ON_READ
+
+    def _local(self, variable):
+        return self._strategy.experimental_local_results(variable.value)[0]
+
+
+def _read_own(variable):
+    return tf.identity(variable.value)[None]
+
+
+def _write_own(pairs):
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    for variable, values in pairs:
+        variable.value.assign(tf.gather(values, replica))

@@ -1,0 +1,24 @@
+"""Predictions of one batch, wherever the model has its copies."""
+
+import keras
+
+from tftransfer.distribution.scope import count_replicas
+
+
+def predict_batch(model, inputs):
+    """Predict one batch with Keras, each row once.
+
+    `model.predict_on_batch` gives the whole batch to every replica, and all of their
+    outputs come back.
+
+    Args:
+        model: `keras.Model`.
+        inputs: Array or tensor, or a structure of them, with the batch first.
+
+    Returns:
+        Array, or structure of arrays, as the model gives it.
+    """
+    if count_replicas(model) == 1:
+        return model.predict_on_batch(inputs)
+    rows = len(keras.tree.flatten(inputs)[0])
+    return model.predict(inputs, batch_size=rows, verbose=0)

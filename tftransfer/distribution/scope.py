@@ -1,0 +1,73 @@
+"""The `tf.distribute` strategy in whose scope a model was built."""
+
+import contextlib
+
+import tensorflow as tf
+
+
+def find_strategy(model):
+    """Return the strategy in whose scope a model was built, `None` without one.
+
+    Args:
+        model: `keras.Model`, of any backend.
+    """
+    return getattr(model, "_distribute_strategy", None)
+
+
+def scope_of(model):
+    """Return a context in which new variables live where those of a model do.
+
+    Whatever compiles a model again or builds another beside it belongs in here: Keras
+    refuses an optimizer that was made elsewhere.
+
+    Args:
+        model: `keras.Model`.
+
+    Returns:
+        Context manager; of a model that knows no strategy it does nothing.
+    """
+    strategy = find_strategy(model)
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
+def count_replicas(model):
+    """Return on how many devices, of all machines together, a model has its copies."""
+    strategy = find_strategy(model)
+    return 1 if strategy is None else strategy.num_replicas_in_sync
+
+
+def is_of_workers(strategy):
+    """Whether a strategy, or `None`, trains in several processes."""
+    extended = getattr(strategy, "extended", None)
+    return bool(getattr(extended, "_in_multi_worker_mode", bool)())
+
+
+def check_scope(model):
+    """Raise `ValueError` if a strategy is in use that a model was not built under."""
+    if not tf.distribute.has_strategy():
+        return
+    used, own = tf.distribute.get_strategy(), find_strategy(model)
+    if used is not own:
+        built = "without one" if own is None else f"under another {type(own).__name__}"
+        raise ValueError(
+            "`model` must be built in the scope of the strategy it is trained under. "
+            f"Received: a model built {built}, under {type(used).__name__}. Build and "
+            "compile it inside `with strategy.scope():`."
+        )
+
+
+def check_divides(model, name, rows):
+    """Raise `ValueError` unless each replica gets as many rows of a batch.
+
+    Args:
+        model: `keras.Model`.
+        name: Name of the data, for the message.
+        rows: Number of rows in a whole batch.
+    """
+    replicas = count_replicas(model)
+    if rows % replicas:
+        raise ValueError(
+            f"`{name}` must have batches that all replicas share equally. Received: "
+            f"batches of {rows} for {replicas} replicas. Batch by a multiple of "
+            f"{replicas}, such as {max(rows // replicas, 1) * replicas}."
+        )
