@@ -11,7 +11,7 @@ from tftransfer.alignment.layer import Alignment
 from tftransfer.alignment.several import SeveralAlignments
 from tftransfer.backbones.catalog import Backbone, check_handle, load_backbone
 from tftransfer.checks import check_choice, check_whole_number
-from tftransfer.distribution.workers import join_workers
+from tftransfer.distribution.replicas import prepare_replicas
 from tftransfer.freezing.depth import check_depth_kind, set_trainable_depth
 from tftransfer.freezing.flags import freeze_inside_frozen
 from tftransfer.freezing.recompiling import recompile
@@ -120,7 +120,7 @@ def build_transfer_model(
     if alignment is not None or regularization is not None:
         model = AlignedModel(model, alignment, regularization)
     optimizer = keras.optimizers.Adam(_LEARNING_RATE)
-    return join_workers(compile_for(model, settings, optimizer))
+    return prepare_replicas(compile_for(model, settings, optimizer))
 
 
 def _check_arguments(backbone, num_classes, task):

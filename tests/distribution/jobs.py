@@ -1,11 +1,17 @@
 """What is done on one device, on two, and in two processes: equal numbers each time."""
 
+import contextlib
+import hashlib
+import os
+from pathlib import Path
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
 import tftransfer as tft
+from tests.killing import KillAt, Killed
 
 SIZE, CLASSES, ROWS = (8, 8), 3, 72  # four batches of 16 and one of 8
 HEAD = tft.Stage(1, 0.1, trainable_depth=0)
@@ -29,7 +35,7 @@ def pairs():
     return tft.pair_domains(dataset(), target.batch(16))
 
 
-def build(strategy, momentum=0.9, rates=None, dropout=0.0, **options):
+def build(strategy, depth=0, momentum=0.9, rates=None, dropout=0.0, **options):
     """Build a small model with BatchNormalization under a strategy."""
     with strategy.scope():
         keras.utils.set_random_seed(5)
@@ -46,8 +52,9 @@ def build(strategy, momentum=0.9, rates=None, dropout=0.0, **options):
             image_size=SIZE,
             dropout=dropout,
             seed=0,
-            **options,
+            **{name: make() for name, make in options.items()},
         )
+        tft.set_trainable_depth(model, depth)
         optimizer = keras.optimizers.SGD(0.1, momentum)
         if rates:
             optimizer = tft.LayerwiseRates(optimizer, rates)
@@ -65,7 +72,7 @@ def tune(model, *stages, data=None, **options):
 
 
 def fit(strategy):
-    model = build(strategy, trainable_depth="all")
+    model = build(strategy, depth="all")
     valid = dataset()
     return model.fit(
         dataset(), epochs=2, validation_data=valid, shuffle=False, verbose=0
@@ -89,17 +96,17 @@ def all_blocks(strategy):
 
 
 def aligned(strategy):
-    model = build(strategy, alignment=tft.CORAL(), trainable_depth="all")
+    model = build(strategy, alignment=tft.CORAL, depth="all")
     return tune(model, data=pairs(), trainable_depth="all", verbose=0)
 
 
 def held_near(strategy):
-    model = build(strategy, regularization=tft.L2SP(0.1), trainable_depth="all")
+    model = build(strategy, regularization=lambda: tft.L2SP(0.1), depth="all")
     return tune(model, trainable_depth="all", verbose=0)
 
 
 def rates(strategy):
-    model = build(strategy, rates={"block2": 0.1}, trainable_depth="all")
+    model = build(strategy, rates={"block2": 0.1}, depth="all")
     return tune(model, trainable_depth="all", verbose=0)
 
 
@@ -113,6 +120,60 @@ def freeze_threshold(strategy):
     stage = tft.Stage(2, 0.05, trainable_depth="all")
     history = tune(model, stage, callbacks=[callback], verbose=0)
     return {**history, "frozen": sorted(callback.frozen)}
+
+
+def resumed_fit(strategy):
+    """A `fit` on arrays that Keras shuffles, with dropout, killed and gone on with."""
+
+    def run(folder):
+        model = build(strategy, depth="all", dropout=0.3)
+        tft.set_trainable_depth(model, "all", batch_norm="train")
+        callbacks = [KillAt(), tft.Resume(folder, 2, verbose=False)]
+        images, labels = rows()
+        options = {"batch_size": 16, "epochs": 3, "verbose": 0}
+        history = model.fit(images, labels, callbacks=callbacks, **options)
+        return history.history, digest(model)
+
+    return run_twice(run, "fit")
+
+
+def resumed_fine_tune(strategy):
+    """`fine_tune` on shuffled data, killed in its second stage and gone on with."""
+
+    def run(folder):
+        model = build(strategy, dropout=0.3)
+        stage = tft.Stage(2, 0.05, trainable_depth="all", batch_norm="train")
+        history = tft.fine_tune(
+            model,
+            dataset().unbatch().shuffle(ROWS, seed=1).batch(16),
+            stages=[HEAD, stage],
+            callbacks=[KillAt()],
+            checkpoint=folder,
+            checkpoint_every=2,
+            seed=3,
+            verbose=0,
+        )
+        return history.history, digest(model)
+
+    return run_twice(run, "fine_tune")
+
+
+def run_twice(run, name):
+    """Run whole; then until a step, and again to the end."""
+    folder = Path(os.environ["CHECKPOINTS"], name)
+    KillAt.step = 0
+    whole = run(folder / "whole")
+    KillAt.step, KillAt.seen = 8, 0
+    with contextlib.suppress(Killed):
+        run(folder / "killed")
+    killed_at, KillAt.step = KillAt.seen, 0
+    return {"whole": whole, "resumed": run(folder / "killed"), "step": killed_at}
+
+
+def digest(model):
+    """Return a hash of all weights."""
+    values = [keras.ops.convert_to_numpy(x).tobytes() for x in model.weights]
+    return hashlib.sha256(b"".join(values)).hexdigest()
 
 
 def predictions(strategy):
@@ -129,6 +190,6 @@ JOBS = {
     job.__name__: job
     for job in (
         *(fit, head, upper_block, all_blocks, aligned, held_near, rates, lora),
-        *(freeze_threshold, predictions),
+        *(freeze_threshold, resumed_fit, resumed_fine_tune, predictions),
     )
 }

@@ -9,8 +9,9 @@ from tftransfer.distribution.scope import find_strategy, is_of_workers
 class Copies:
     """The copies of a model on all devices of all machines.
 
-    Weights are equal in all of them. Metrics and BatchNormalization's statistics are
-    not: each replica counts what it sees, and they are joined when they are read.
+    Weights and slots of the optimizer are equal in all of them. Metrics and the
+    statistics of BatchNormalization are not: each replica counts what it sees. Metrics
+    are summed when they are read; of statistics Keras takes the first replica's.
 
     Reading and writing them, and asking, is done by all workers at the same time: they
     wait for each other.
@@ -28,6 +29,11 @@ class Copies:
         self._strategy = strategy = find_strategy(model)
         self.number = 1 if strategy is None else strategy.num_replicas_in_sync
         self.of_workers = is_of_workers(strategy)
+        self._statistics = {
+            id(variable)
+            for layer in (model._flatten_layers() if self.number > 1 else ())
+            for variable in layer._non_trainable_variables
+        }
         self.is_chief = True
         if self.of_workers:
             resolver = strategy.cluster_resolver
@@ -93,7 +99,8 @@ class Copies:
         if self.number == 1:
             return False
         kind = getattr(variable.value, "synchronization", None)
-        return kind == tf.VariableSynchronization.ON_READ
+        joined = kind == tf.VariableSynchronization.ON_READ
+        return joined or id(variable) in self._statistics
 
     def _local(self, variable):
         return self._strategy.experimental_local_results(variable.value)[0]

@@ -8,8 +8,8 @@ from tftransfer.acceleration.budget import CacheSettings
 from tftransfer.acceleration.fast_path import FastPath
 from tftransfer.checkpoints.resume import Resume
 from tftransfer.checks import check_whole_number
+from tftransfer.distribution.replicas import prepare_replicas
 from tftransfer.distribution.scope import check_scope, scope_of
-from tftransfer.distribution.workers import join_workers
 from tftransfer.freezing.depth import check_depth
 from tftransfer.freezing.flags import read_flags
 from tftransfer.freezing.recompiling import own_rate
@@ -213,7 +213,7 @@ def _run(
     if plan and plan.virtual_rows:
         through = functools.partial(run_on_features, strategy=plan.strategy)
     report = print if given["verbose"] else None
-    with scope_of(model), prepared(join_workers(model), plan) as trained:
+    with scope_of(model), prepared(prepare_replicas(model), plan) as trained:
         stores = settings.cache is not False
         path = FastPath(trained, settings, report) if stores else None
         return through(

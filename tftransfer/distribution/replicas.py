@@ -1,0 +1,58 @@
+"""`fit` of a model with several copies, where Keras 3 fails or reads too much."""
+
+import functools
+
+import keras
+
+from tftransfer.distribution.scope import find_strategy, is_of_workers
+
+_READY = "_is_ready_for_replicas"
+
+
+def prepare_replicas(model):
+    """Let a model `fit` under the strategy in whose scope it was built.
+
+    Before `fit` Keras 3 takes a batch of the data, to build the model: a shuffled
+    dataset then gives another order than on one device, and on several machines the
+    mean of the batch over them fails. Here the shapes are read instead. On several
+    machines Keras also reduces the logs of a step along an axis that numbers do not
+    have. The methods of this one model are replaced; without a strategy none is.
+
+    Args:
+        model: `keras.Model`.
+
+    Returns:
+        `model`.
+    """
+    strategy = find_strategy(model)
+    if strategy is None or hasattr(model, _READY):
+        return model
+    model._maybe_symbolic_build = functools.partial(_build, model)
+    if is_of_workers(strategy):
+        for name in ("train_step", "test_step"):
+            setattr(model, name, _with_axis(getattr(model, name)))
+    setattr(model, _READY, True)
+    return model
+
+
+def _build(model, iterator=None, data_batch=None):
+    if iterator is not None:
+        specs = iterator._distributed_dataset.element_spec
+        data_batch = keras.tree.map_structure(_spec_of_one, specs)
+    with find_strategy(model).scope():
+        model._symbolic_build(data_batch=data_batch)
+
+
+def _spec_of_one(spec):
+    """Return what one replica gets, of a spec for all of this process."""
+    return getattr(spec, "_value_specs", (spec,))[0]
+
+
+def _with_axis(step):
+    """Give the logs of a step as vectors of one."""
+
+    def step_with_axis(data):
+        logs = step(data)
+        return keras.tree.map_structure(lambda value: value[None], logs)
+
+    return step_with_axis
