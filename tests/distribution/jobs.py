@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import signal
 from pathlib import Path
 
 import keras
@@ -158,6 +159,34 @@ def resumed_fine_tune(strategy):
     return run_twice(run, "fine_tune")
 
 
+def to_the_end(strategy):
+    """`fine_tune` in a process that may be killed, see `DeathAt`."""
+    model = build(strategy)
+    stage = tft.Stage(3, 0.05, trainable_depth="all")
+    history = tft.fine_tune(
+        model,
+        dataset().unbatch().shuffle(ROWS, seed=1).batch(16),
+        stages=[HEAD, stage],
+        callbacks=[DeathAt()],
+        checkpoint=Path(os.environ["CHECKPOINTS"], "death"),
+        checkpoint_every=2,
+        seed=3,
+        verbose=0,
+    )
+    return {**history.history, "weights": digest(model)}
+
+
+class DeathAt(keras.callbacks.Callback):
+    """Kills this process behind the step that the environment names, if it does."""
+
+    seen = 0  # of the class: no state that a checkpoint would hold
+
+    def on_train_batch_end(self, batch, logs=None):
+        DeathAt.seen += 1
+        if DeathAt.seen == int(os.environ.get("DEATH_AT", 0)):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def run_twice(run, name):
     """Run whole; then until a step, and again to the end."""
     folder = Path(os.environ["CHECKPOINTS"], name)
@@ -190,6 +219,6 @@ JOBS = {
     job.__name__: job
     for job in (
         *(fit, head, upper_block, all_blocks, aligned, held_near, rates, lora),
-        *(freeze_threshold, resumed_fit, resumed_fine_tune, predictions),
+        *(freeze_threshold, resumed_fit, resumed_fine_tune, to_the_end, predictions),
     )
 }

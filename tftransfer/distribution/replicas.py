@@ -12,11 +12,11 @@ _READY = "_is_ready_for_replicas"
 def prepare_replicas(model):
     """Let a model `fit` under the strategy in whose scope it was built.
 
-    Before `fit` Keras 3 takes a batch of the data, to build the model: a shuffled
-    dataset then gives another order than on one device, and on several machines the
-    mean of the batch over them fails. Here the shapes are read instead. On several
-    machines Keras also reduces the logs of a step along an axis that numbers do not
-    have. The methods of this one model are replaced; without a strategy none is.
+    Before `fit` Keras 3 takes a batch of the data, to build the model: an opening
+    that changes the order of shuffled data, and on several machines it fails, as the
+    mean of structures. Here the shapes are read instead. On several machines Keras
+    also reduces the logs of a step along an axis that numbers do not have. The methods
+    of this one model are replaced; without a strategy none is.
 
     Args:
         model: `keras.Model`.

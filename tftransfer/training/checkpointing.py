@@ -52,7 +52,7 @@ class RunCheckpoints(Resume):
     """
 
     def __init__(self, model, directory, checkpoint_every, run, *, seed, verbose):
-        super().__init__(directory, checkpoint_every, verbose=verbose)
+        super().__init__(directory, checkpoint_every, verbose=bool(verbose))
         self._copies = Copies(model)
         self._run, self.stage = run, 0
         drawn = int(np.random.randint(2**31)) if seed is None else seed

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tftransfer.distribution.scope import check_divides
+from tftransfer.distribution.scope import check_divides, check_scope
 from tftransfer.freezing.graph import graph_of
 from tftransfer.tasks import infer_task
 from tftransfer.training.label_checks import check_labels, class_ids
 
 
 def check_compiled(model):
-    """Raise `ValueError` unless `model` is a compiled `keras.Model`.
+    """Raise `ValueError` unless `model` is compiled, and of the strategy in use.
 
     Raises:
         TypeError: If it is no `keras.Model`.
@@ -28,6 +28,7 @@ def check_compiled(model):
             f"model {model.name!r}, {_lacking(model)}. Call model.compile(optimizer, "
             "loss, metrics) first; build_transfer_model gives a compiled model."
         )
+    check_scope(model)
 
 
 def _lacking(model):

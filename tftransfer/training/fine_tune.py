@@ -9,7 +9,7 @@ from tftransfer.acceleration.fast_path import FastPath
 from tftransfer.checkpoints.resume import Resume
 from tftransfer.checks import check_whole_number
 from tftransfer.distribution.replicas import prepare_replicas
-from tftransfer.distribution.scope import check_scope, scope_of
+from tftransfer.distribution.scope import scope_of
 from tftransfer.freezing.depth import check_depth
 from tftransfer.freezing.flags import read_flags
 from tftransfer.freezing.recompiling import own_rate
@@ -161,7 +161,6 @@ def fine_tune(
         [Transfer learning guide](https://keras.io/guides/transfer_learning/).
     """
     check_compiled(model)
-    check_scope(model)
     short = (epochs, frozen_epochs, trainable_depth, learning_rate)
     given = dict(zip(_SHORT_FORM, short, strict=True))
     flags = read_flags(model) if stages is None and strategy is None else None
@@ -197,9 +196,7 @@ def fine_tune(
         *(model, stages, data, validation, class_weight, plan), settings=str(settings)
     )
     checkpoints = RunCheckpoints(
-        *(model, checkpoint, checkpoint_every, described),
-        seed=seed,
-        verbose=bool(verbose),
+        *(model, checkpoint, checkpoint_every, described), seed=seed, verbose=verbose
     )
     return run_with_checkpoints(model, run, data, stages, checkpoints)
 

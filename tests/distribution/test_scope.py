@@ -1,0 +1,95 @@
+"""What is said of a model and the strategy it is trained under."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import tftransfer as tft
+from tftransfer.distribution.copies import Copies
+from tftransfer.distribution.predicting import predict_batch
+from tftransfer.distribution.scope import check_divides, count_replicas
+
+
+def build():
+    """Build a compiled model with one block below its head."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((6,))
+    x = layers.Dense(8, activation="relu", name="block1")(inputs)
+    x = layers.Activation("linear", name="features")(x)
+    model = keras.Model(inputs, layers.Dense(3, name="logits")(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(32, 6)).astype("float32"), np.arange(32) % 3
+
+
+@pytest.fixture(scope="module")
+def strategy():
+    """A strategy whose variables are such as those on several devices."""
+    return tf.distribute.MirroredStrategy(["CPU:0"])
+
+
+def test_fine_tune_under_a_strategy_gives_equal_numbers(arrays, strategy):
+    data = tf.data.Dataset.from_tensor_slices(arrays).batch(8)
+    given = {"epochs": 2, "trainable_depth": 1, "seed": 3, "verbose": 0}
+    plain = tft.fine_tune(build(), data, **given)
+    with strategy.scope():
+        model = build()
+    history = tft.fine_tune(model, data, **given)
+    for name, values in plain.history.items():
+        np.testing.assert_allclose(history.history[name], values, rtol=1e-5)
+
+
+def test_a_model_of_another_scope_is_refused(arrays, strategy):
+    model = build()
+    with strategy.scope():
+        with pytest.raises(ValueError, match="built without one, under MirroredStr"):
+            tft.fine_tune(model, arrays, epochs=1, verbose=0)
+
+
+def test_batches_that_replicas_cannot_share_are_refused(arrays):
+    model = types.SimpleNamespace(
+        _distribute_strategy=types.SimpleNamespace(num_replicas_in_sync=4)
+    )
+    assert count_replicas(model) == 4
+    check_divides(model, "train", 32)
+    with pytest.raises(ValueError, match="batches of 30 for 4 replicas.*such as 28"):
+        check_divides(model, "train", 30)
+    with pytest.raises(ValueError, match="such as 4"):
+        check_divides(model, "train", 3)
+
+
+def test_fine_tune_looks_at_the_first_batch(arrays, monkeypatch):
+    model = build()
+    several = types.SimpleNamespace(num_replicas_in_sync=3)
+    monkeypatch.setattr(model, "_distribute_strategy", several)
+    with pytest.raises(ValueError, match="`train` must have batches that all replicas"):
+        tft.fine_tune(model, arrays, epochs=1, verbose=0)
+
+
+def test_a_batch_is_predicted_with_each_row_once(arrays, monkeypatch):
+    model = build()
+    wanted = model.predict(arrays[0], verbose=0)
+    np.testing.assert_allclose(predict_batch(model, arrays[0]), wanted, rtol=1e-6)
+
+
+def test_copies_of_one_device_are_the_variables(arrays):
+    model = build()
+    copies = Copies(model)
+    assert (copies.number, copies.of_workers, copies.is_chief) == (1, False, True)
+    values = copies.read(model.weights)
+    changed = [value + 1 for value in values]
+    copies.write(list(zip(model.weights, changed, strict=True)))
+    for weight, value in zip(model.weights, changed, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    assert copies.shape_of(model.weights[0]) == (6, 8)
+    assert copies.ask_all(7) == [7]
