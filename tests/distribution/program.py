@@ -1,6 +1,7 @@
 """Does jobs under a strategy and writes what came out: `KIND FOLDER JOB...`.
 
-Kinds: `one` device, two of them `mirrored`, or `worker`, with TF_CONFIG set.
+Kinds: `one` device, two of them `mirrored`, or `worker`, with TF_CONFIG set; with
+KERAS_BACKEND=jax `one` or `parallel`, with XLA_FLAGS set.
 """
 
 import json
@@ -23,7 +24,11 @@ def main(kind, folder, *names):
 def make_strategy(kind):
     if kind == "worker":
         return tf.distribute.MultiWorkerMirroredStrategy()
-    if kind == "one":
+    if kind == "parallel":
+        import keras  # here, as it looks at the devices
+
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+    if kind in ("one", "parallel"):
         return tf.distribute.get_strategy()
     (cpu,) = tf.config.list_physical_devices("CPU")
     halves = [tf.config.LogicalDeviceConfiguration()] * 2

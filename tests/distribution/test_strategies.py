@@ -21,6 +21,7 @@ AT_MOST = 600  # seconds
 @pytest.mark.slow
 def test_two_devices_give_what_one_gives(tmp_path):
     one = run("one", tmp_path / "one", *JOBS)
+    assert one["freeze_threshold"]["frozen"] == ["block2"]
     two = run("mirrored", tmp_path / "two", *JOBS, *RESUMED)
     check_equal(one, two)
     check_resumed(two)
@@ -33,6 +34,17 @@ def test_two_workers_give_what_one_process_gives(tmp_path):
     for found in workers:
         check_equal(one, found)
         check_resumed(found)
+
+
+@pytest.mark.slow
+def test_jax_divides_the_data_among_two_devices(tmp_path):
+    pytest.importorskip("jax")
+    devices = "--xla_force_host_platform_device_count="
+    one, two = (
+        run(kind, tmp_path / kind, *JOBS, KERAS_BACKEND="jax", XLA_FLAGS=devices + n)
+        for kind, n in (("one", "1"), ("parallel", "2"))
+    )
+    check_equal(one, two)
 
 
 @pytest.mark.slow
@@ -62,7 +74,7 @@ def compare(value, found, name):
         for key in value:
             compare(value[key], found[key], f"{name} {key}")
     elif name == "freeze_threshold frozen":
-        assert value == found == ["block2"]
+        assert value == found
     elif name == "aligned alignment_loss":
         # Each replica draws its own halves of the domains together.
         assert np.all(np.array(found) > 0)
@@ -77,8 +89,8 @@ def check_resumed(found):
         assert found[job]["resumed"] == found[job]["whole"], job
 
 
-def run(kind, folder, *jobs):
-    process = start(kind, folder, *jobs)
+def run(kind, folder, *jobs, **environment):
+    process = start(kind, folder, *jobs, **environment)
     _, errors = process.communicate(timeout=AT_MOST)
     assert process.returncode == 0, errors[-3000:]
     return read(folder)

@@ -1,6 +1,7 @@
 """Predictions of one batch, wherever the model has its copies."""
 
 import keras
+import numpy as np
 
 from tftransfer.distribution.scope import count_replicas
 
@@ -18,6 +19,8 @@ def predict_batch(model, inputs):
     Returns:
         Array, or structure of arrays, as the model gives it.
     """
+    if keras.backend.backend() != "tensorflow":  # takes no tensors of TensorFlow
+        inputs = keras.tree.map_structure(np.asarray, inputs)
     if count_replicas(model) == 1:
         return model.predict_on_batch(inputs)
     rows = len(keras.tree.flatten(inputs)[0])
