@@ -209,6 +209,7 @@ def predictions(strategy):
     model, (images, _) = build(strategy), rows()
     return {
         "predict": tft.predict(model, images).tolist(),
+        "one_row": tft.predict(model, images[:1]).tolist(),
         "views": tft.predict(model, images[:7], augment=2).tolist(),
         "evaluate": tft.evaluate(model, dataset()).metrics,
         "features": np.asarray(tft.extract_features(model, dataset())[0]).tolist(),

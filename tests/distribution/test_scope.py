@@ -11,7 +11,7 @@ from keras import layers
 import tftransfer as tft
 from tftransfer.distribution.copies import Copies
 from tftransfer.distribution.predicting import predict_batch
-from tftransfer.distribution.scope import check_divides, count_replicas
+from tftransfer.distribution.scope import check_divides, check_last, count_replicas
 
 
 def build():
@@ -49,6 +49,23 @@ def test_fine_tune_under_a_strategy_gives_equal_numbers(arrays, strategy):
         np.testing.assert_allclose(history.history[name], values, rtol=1e-5)
 
 
+def test_resumed_under_a_strategy(arrays, strategy, tmp_path):
+    def run(folder, epochs):
+        with strategy.scope():
+            model = build()
+        resume = tft.Resume(folder, verbose=False)
+        given = {"epochs": epochs, "batch_size": 8, "verbose": 0}
+        history = model.fit(*arrays, callbacks=[resume], **given)
+        return history.history, [np.array(x) for x in model.weights]
+
+    whole, weights = run(tmp_path / "whole", 3)
+    run(tmp_path / "parts", 2)
+    history, found = run(tmp_path / "parts", 3)
+    assert history == whole
+    for one, other in zip(weights, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_model_of_another_scope_is_refused(arrays, strategy):
     model = build()
     with strategy.scope():
@@ -68,6 +85,16 @@ def test_batches_that_replicas_cannot_share_are_refused(arrays):
         check_divides(model, "train", 3)
 
 
+def test_a_last_batch_without_a_row_for_each_is_refused():
+    model = types.SimpleNamespace(
+        _distribute_strategy=types.SimpleNamespace(num_replicas_in_sync=4)
+    )
+    for rows in (0, 4, 5):
+        check_last(model, "train", rows)
+    with pytest.raises(ValueError, match="last batch of 3 for 4.*Leave 3 out, or add"):
+        check_last(model, "train", 3)
+
+
 def test_fine_tune_looks_at_the_first_batch(arrays, monkeypatch):
     model = build()
     several = types.SimpleNamespace(num_replicas_in_sync=3)
@@ -76,7 +103,7 @@ def test_fine_tune_looks_at_the_first_batch(arrays, monkeypatch):
         tft.fine_tune(model, arrays, epochs=1, verbose=0)
 
 
-def test_a_batch_is_predicted_with_each_row_once(arrays, monkeypatch):
+def test_a_batch_is_predicted_with_each_row_once(arrays):
     model = build()
     wanted = model.predict(arrays[0], verbose=0)
     np.testing.assert_allclose(predict_batch(model, arrays[0]), wanted, rtol=1e-6)

@@ -24,4 +24,13 @@ def predict_batch(model, inputs):
     if count_replicas(model) == 1:
         return model.predict_on_batch(inputs)
     rows = len(keras.tree.flatten(inputs)[0])
-    return model.predict(inputs, batch_size=rows, verbose=0)
+    missing = -rows % count_replicas(model)
+    if missing:  # a replica without a row fails: the last one is predicted again
+        inputs = keras.tree.map_structure(lambda x: _repeat_last(x, missing), inputs)
+    outputs = model.predict(inputs, batch_size=rows + missing, verbose=0)
+    return keras.tree.map_structure(lambda x: x[:rows], outputs)
+
+
+def _repeat_last(rows, count):
+    rows = np.asarray(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], count, axis=0)])

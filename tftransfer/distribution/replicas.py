@@ -53,6 +53,6 @@ def _with_axis(step):
 
     def step_with_axis(data):
         logs = step(data)
-        return keras.tree.map_structure(lambda value: value[None], logs)
+        return keras.tree.map_structure(lambda x: keras.ops.expand_dims(x, 0), logs)
 
     return step_with_axis

@@ -71,3 +71,20 @@ def check_divides(model, name, rows):
             f"batches of {rows} for {replicas} replicas. Batch by a multiple of "
             f"{replicas}, such as {max(rows // replicas, 1) * replicas}."
         )
+
+
+def check_last(model, name, rows):
+    """Raise `ValueError` if a last batch leaves a replica without a row.
+
+    Args:
+        model: `keras.Model`.
+        name: Name of the data, for the message.
+        rows: Number of rows that are left for it, 0 for none.
+    """
+    replicas = count_replicas(model)
+    if 0 < rows < replicas:
+        raise ValueError(
+            f"`{name}` must leave each replica a row of the last batch. Received: a "
+            f"last batch of {rows} for {replicas} replicas. Leave {rows} out, or add "
+            f"{replicas - rows}."
+        )

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tftransfer.distribution.scope import check_divides, check_scope
+from tftransfer.distribution.scope import check_divides, check_last, check_scope
 from tftransfer.freezing.graph import graph_of
 from tftransfer.tasks import infer_task
 from tftransfer.training.label_checks import check_labels, class_ids
@@ -64,6 +64,9 @@ def check_data(model, data, *, several_classes):
     images, labels = first[:2]
     _check_images(model, data.name, images)
     check_divides(model, data.name, _length(images))
+    if data.is_arrays:
+        rest = _length(data.source[0]) % _length(images)
+        check_last(model, data.name, rest)
     if task is not None:
         # Arrays are at hand as a whole, so all of their labels are looked at.
         labels = data.source[1] if data.is_arrays else labels
