@@ -26,7 +26,7 @@ def rows():
 
 
 def dataset():
-    """Rows in a fixed order: a strategy opens shuffled data once more, to build."""
+    """Rows in a fixed order: under a strategy shuffled data come in another one."""
     return tf.data.Dataset.from_tensor_slices(rows()).batch(16)
 
 
@@ -109,6 +109,22 @@ def held_near(strategy):
 def rates(strategy):
     model = build(strategy, rates={"block2": 0.1}, depth="all")
     return tune(model, trainable_depth="all", verbose=0)
+
+
+def drawn_order(strategy):
+    """Stored features and arrays, shuffled without a seed: other workers, same order."""
+    stages = [tft.Stage(2, 0.1, trainable_depth=0)]
+    model = build(strategy)
+    history = tft.fine_tune(model, rows(), stages=stages, verbose=0, cache=True)
+    return {**history.history, "weights": digest(model)}
+
+
+def hybrid_sharing(strategy):
+    """A model that `fine_tune` builds around the given one."""
+    sharing = tft.Strategy("hybrid_sharing", source=dataset())
+    model = build(strategy)
+    history = tft.fine_tune(model, dataset(), strategy=sharing, epochs=1, verbose=0)
+    return history.history
 
 
 def lora(strategy):
@@ -195,8 +211,10 @@ def run_twice(run, name):
     KillAt.step, KillAt.seen = 8, 0
     with contextlib.suppress(Killed):
         run(folder / "killed")
-    killed_at, KillAt.step = KillAt.seen, 0
-    return {"whole": whole, "resumed": run(folder / "killed"), "step": killed_at}
+    killed_at, KillAt.step, KillAt.seen = KillAt.seen, 0, 0
+    resumed = run(folder / "killed")
+    found = {"whole": whole, "resumed": resumed, "step": killed_at}
+    return {**found, "again": KillAt.seen}
 
 
 def digest(model):
@@ -220,6 +238,14 @@ JOBS = {
     job.__name__: job
     for job in (
         *(fit, head, upper_block, all_blocks, aligned, held_near, rates, lora),
-        *(freeze_threshold, resumed_fit, resumed_fine_tune, to_the_end, predictions),
+        *(
+            freeze_threshold,
+            resumed_fit,
+            resumed_fine_tune,
+            drawn_order,
+            hybrid_sharing,
+            to_the_end,
+            predictions,
+        ),
     )
 }

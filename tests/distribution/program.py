@@ -13,12 +13,21 @@ import tensorflow as tf
 
 def main(kind, folder, *names):
     strategy = make_strategy(kind)
+    assert count_devices(kind, strategy) == (1 if kind == "one" else 2)
     from tests.distribution.jobs import JOBS  # after the devices are set up
 
     for name in names:
         found = JOBS[name](strategy)
         Path(folder, f"{name}.json").write_text(json.dumps(found))
         print(name, flush=True)
+
+
+def count_devices(kind, strategy):
+    if kind != "parallel":
+        return strategy.num_replicas_in_sync
+    import keras
+
+    return len(keras.distribution.list_devices())
 
 
 def make_strategy(kind):

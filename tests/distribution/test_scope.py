@@ -49,6 +49,35 @@ def test_fine_tune_under_a_strategy_gives_equal_numbers(arrays, strategy):
         np.testing.assert_allclose(history.history[name], values, rtol=1e-5)
 
 
+def test_many_steps_under_a_strategy(strategy):
+    rows = np.random.default_rng(0).normal(size=(4000, 6)).astype("float32")
+    data = rows, (rows[:, 0] > 0).astype(int)
+    with strategy.scope():
+        model = build()
+    stages = [tft.Stage(6, 0.01, trainable_depth=0)]
+    history = tft.fine_tune(model, data, stages=stages, seed=0, verbose=0)
+    assert history.history["accuracy"][-1] > 0.8
+
+
+def test_a_model_made_outside_from_layers_inside_is_refused(arrays, strategy):
+    with strategy.scope():
+        inside = build()
+    outside = keras.Model(inside.input, inside.output)
+    outside.compile("sgd", inside.loss)
+    with pytest.raises(ValueError, match="made in the scope of the strategy of its w"):
+        tft.fine_tune(outside, arrays, epochs=1, verbose=0)
+
+
+def test_rewired_and_shrunk_models_stay_in_the_scope(strategy):
+    with strategy.scope():
+        model = build()
+    side = tft.add_residual_adapters(model, width=2)
+    small = tft.shrink_model(model, {"block1": range(4)})
+    for made in (side, small):
+        assert made.distribute_strategy is strategy
+        assert made.optimizer.built
+
+
 def test_resumed_under_a_strategy(arrays, strategy, tmp_path):
     def run(folder, epochs):
         with strategy.scope():

@@ -12,7 +12,7 @@ import pytest
 
 JOBS = (
     *("fit", "head", "upper_block", "all_blocks", "aligned", "held_near", "rates"),
-    *("lora", "freeze_threshold", "predictions"),
+    *("lora", "freeze_threshold", "hybrid_sharing", "predictions"),
 )
 RESUMED = ("resumed_fit", "resumed_fine_tune")
 AT_MOST = 600  # seconds
@@ -30,7 +30,8 @@ def test_two_devices_give_what_one_gives(tmp_path):
 @pytest.mark.slow
 def test_two_workers_give_what_one_process_gives(tmp_path):
     one = run("one", tmp_path / "one", *JOBS)
-    workers = run_workers(tmp_path / "workers", *JOBS, *RESUMED)
+    workers = run_workers(tmp_path / "workers", *JOBS, *RESUMED, "drawn_order")
+    assert workers[0]["drawn_order"] == workers[1]["drawn_order"]
     for found in workers:
         check_equal(one, found)
         check_resumed(found)
@@ -85,14 +86,15 @@ def compare(value, found, name):
 def check_resumed(found):
     """What was killed ends as what was not, to the bit."""
     for job in RESUMED:
+        # Of 15 steps 8 went before; the checkpoint of the 8th may not have been whole.
         assert found[job]["step"] == 8
+        assert found[job]["again"] in (7, 8, 9)
         assert found[job]["resumed"] == found[job]["whole"], job
 
 
 def run(kind, folder, *jobs, **environment):
-    process = start(kind, folder, *jobs, **environment)
-    _, errors = process.communicate(timeout=AT_MOST)
-    assert process.returncode == 0, errors[-3000:]
+    codes, errors = wait([start(kind, folder, *jobs, **environment)])
+    assert codes == [0], errors
     return read(folder)
 
 
@@ -111,10 +113,19 @@ def run_workers(folder, *jobs, shared=None, death=0):
         environment["DEATH_AT"] = str(death * index)
         own = folder / str(index)
         processes.append(start("worker", own, *jobs, **environment))
-    errors = [each.communicate(timeout=AT_MOST)[1] for each in processes]
-    codes = [each.returncode for each in processes]
-    assert (0 in codes) is not bool(death), "\n\n".join(x[-3000:] for x in errors)
+    codes, errors = wait(processes)
+    assert 0 not in codes if death else codes == [0, 0], errors
     return [read(folder / str(index)) for index in range(2)]
+
+
+def wait(processes):
+    """Return exit codes, and the ends of what was said; leave none alive."""
+    try:
+        errors = [each.communicate(timeout=AT_MOST)[1] for each in processes]
+    finally:
+        for each in processes:
+            each.kill()
+    return [each.returncode for each in processes], [x[-3000:] for x in errors]
 
 
 def start(kind, folder, *jobs, **environment):

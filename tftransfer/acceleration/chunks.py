@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tftransfer.distribution.scope import find_strategy
+
 _STEPS = 256  # in one call: the progress bar still moves a few times a second
 _CHUNK_BYTES = 2**24  # of rows; more would cost memory and gain no time
 _WORTH = 500  # steps of a whole `fit` from which a longer trace pays
@@ -47,7 +49,7 @@ def can_run_chunks(model, rows, callbacks, epochs):
         and not model.run_eagerly
         and not model.jit_compile
         and model.steps_per_execution == 1
-        and model.distribute_strategy.num_replicas_in_sync == 1
+        and find_strategy(model) is None
         and not any(map(_looks_at_batches, callbacks))
     )
 

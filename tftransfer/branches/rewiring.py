@@ -2,6 +2,7 @@
 
 import keras
 
+from tftransfer.distribution.scope import scope_of
 from tftransfer.freezing.blocks import FEATURES
 from tftransfer.freezing.graph import has_graph
 from tftransfer.freezing.recompiling import recompile
@@ -28,21 +29,23 @@ def rewire(model, call=None, replace=None):
 
     if isinstance(model, keras.Sequential):
         model = as_functional(model)
-    rewired = keras.models.clone_model(
-        model,
-        input_tensors=model.input,
-        clone_function=clone,
-        call_function=call,
-    )
-    recompile(rewired)
+    with scope_of(model):
+        rewired = keras.models.clone_model(
+            model,
+            input_tensors=model.input,
+            clone_function=clone,
+            call_function=call,
+        )
+        recompile(rewired)
     return rewired
 
 
 def as_functional(model):
     """Return a Sequential model as a functional one of the same layers."""
-    functional = keras.Model(model.inputs, model.outputs[0], name=model.name)
-    if model.compiled:
-        functional.compile_from_config(model.get_compile_config())
+    with scope_of(model):
+        functional = keras.Model(model.inputs, model.outputs[0], name=model.name)
+        if model.compiled:
+            functional.compile_from_config(model.get_compile_config())
     return functional
 
 

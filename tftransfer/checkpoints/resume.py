@@ -238,7 +238,8 @@ class Resume(keras.callbacks.Callback):
 
     def _read(self):
         """Return content and arrays of the newest checkpoint, the same everywhere."""
-        saved = self._open().read()
+        folder = self._copies.try_all(self._open)
+        saved = self._copies.try_all(folder.read)
         found = self._copies.ask_all(-1 if saved is None else saved[0]["number"])
         check_shared(found, self.directory)
         return saved

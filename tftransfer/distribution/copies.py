@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tftransfer.distribution.replicas import spread
 from tftransfer.distribution.scope import find_strategy, is_of_workers
 
 
@@ -29,6 +30,12 @@ class Copies:
         self._strategy = strategy = find_strategy(model)
         self.number = 1 if strategy is None else strategy.num_replicas_in_sync
         self.of_workers = is_of_workers(strategy)
+        self._statistics = {
+            id(variable)
+            for layer in (model._flatten_layers() if self.number > 1 else ())
+            for variable in layer._non_trainable_variables
+        }
+        self.is_chief = not self.of_workers or strategy.extended.should_checkpoint
         self._statistics = {
             id(variable)
             for layer in (model._flatten_layers() if self.number > 1 else ())
@@ -74,26 +81,65 @@ class Copies:
             self._strategy.run(lambda: _write_own(apart))
 
     def shape_of(self, variable):
-        """Return the shape of a variable's value as `read` returns it."""
+        """Return the shape of a variable's value as `read` returns it.
+
+        Args:
+            variable: `keras.Variable`.
+        """
         shape = tuple(variable.shape)
         return (self.number, *shape) if self._is_apart(variable) else shape
 
     def ask_all(self, number):
-        """Return a whole number of each copy, the chief's first.
+        """Return a whole number of each copy, or of this process alone.
 
         Args:
-            number: Number of this process, below 2**31.
+            number: Number of this process, 0 to 2**62 or below 0.
+
+        Returns:
+            List of int, the chief's first.
         """
         if not self.of_workers:
             return [int(number)]
-        told = self._strategy.run(lambda: tf.constant([number], tf.int32))
+        told = self._strategy.run(lambda: tf.constant([number], tf.int64))
         return self._strategy.gather(told, axis=0).numpy().tolist()
 
+    def try_all(self, function):
+        """Call a function on all workers; where one fails all do.
+
+        None goes on before all have called it.
+
+        Args:
+            function: Function without arguments.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            OSError: If it does.
+            ValueError: If it does, or fails on another worker.
+        """
+        made, failure = None, None
+        try:
+            made = function()
+        except (OSError, ValueError) as error:
+            failure = error
+        failed = self.ask_all(failure is not None)
+        if failure is not None:
+            raise failure
+        if any(failed):
+            raise ValueError(
+                "`checkpoint` must be a folder that all workers can use. Received: "
+                f"failures, 1 for yes: {failed}. The output of that worker says why."
+            )
+        return made
+
     def spread(self, dataset):
-        """Return a dataset whose batches are shared among all copies."""
-        if self._strategy is None:
-            return dataset
-        return self._strategy.experimental_distribute_dataset(dataset)
+        """Return a dataset whose batches are shared among all copies.
+
+        Args:
+            dataset: Batched `tf.data.Dataset`.
+        """
+        return dataset if self._strategy is None else spread(self._strategy, dataset)
 
     def _is_apart(self, variable):
         if self.number == 1:
@@ -114,3 +160,17 @@ def _write_own(pairs):
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     for variable, values in pairs:
         variable.value.assign(tf.gather(values, replica))
+
+
+def share_seed(model, seed):
+    """Return the seed of a training that all workers use.
+
+    Args:
+        model: `keras.Model`.
+        seed: Given seed, or `None`, which is drawn by the chief of several workers.
+    """
+    copies = Copies(model)
+    if not copies.of_workers:
+        return seed
+    drawn = np.random.randint(2**31) if seed is None else seed
+    return copies.ask_all(drawn)[0]

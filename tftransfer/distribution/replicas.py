@@ -3,6 +3,7 @@
 import functools
 
 import keras
+import tensorflow as tf
 
 from tftransfer.distribution.scope import find_strategy, is_of_workers
 
@@ -15,8 +16,9 @@ def prepare_replicas(model):
     Before `fit` Keras 3 takes a batch of the data, to build the model: an opening
     that changes the order of shuffled data, and on several machines it fails, as the
     mean of structures. Here the shapes are read instead. On several machines Keras
-    also reduces the logs of a step along an axis that numbers do not have. The methods
-    of this one model are replaced; without a strategy none is.
+    also reduces the logs of a step along an axis that numbers do not have, and
+    TensorFlow gives each whole files of a dataset, where here each gets its part of
+    every batch. The methods of this one model are replaced; without a strategy none is.
 
     Args:
         model: `keras.Model`.
@@ -35,11 +37,32 @@ def prepare_replicas(model):
     return model
 
 
+def spread(strategy, dataset):
+    """Return a dataset whose batches are shared among all replicas of a strategy.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        dataset: Batched `tf.data.Dataset`; all workers read the same.
+    """
+    options = tf.data.Options()
+    policy = tf.data.experimental.AutoShardPolicy
+    options.experimental_distribute.auto_shard_policy = policy.DATA
+    dataset = dataset.with_options(options)
+    return strategy.experimental_distribute_dataset(dataset)
+
+
 def _build(model, iterator=None, data_batch=None):
+    strategy = find_strategy(model)
     if iterator is not None:
+        if is_of_workers(strategy):
+            dataset = iterator.data_adapter.get_tf_dataset()
+            iterator._distributed_dataset = spread(strategy, dataset)
         specs = iterator._distributed_dataset.element_spec
         data_batch = keras.tree.map_structure(_spec_of_one, specs)
-    with find_strategy(model).scope():
+        if any(x.shape.rank is None for x in keras.tree.flatten(data_batch)):
+            type(model)._maybe_symbolic_build(model, iterator=iterator)
+            return
+    with strategy.scope():
         model._symbolic_build(data_batch=data_batch)
 
 

@@ -31,22 +31,42 @@ def scope_of(model):
 
 
 def count_replicas(model):
-    """Return on how many devices, of all machines together, a model has its copies."""
+    """Return on how many devices, of all machines together, a model has its copies.
+
+    Args:
+        model: `keras.Model`.
+    """
     strategy = find_strategy(model)
     return 1 if strategy is None else strategy.num_replicas_in_sync
 
 
 def is_of_workers(strategy):
-    """Whether a strategy, or `None`, trains in several processes."""
+    """Whether a strategy trains in several processes.
+
+    Args:
+        strategy: `tf.distribute.Strategy`, or `None`.
+    """
     extended = getattr(strategy, "extended", None)
     return bool(getattr(extended, "_in_multi_worker_mode", bool)())
 
 
 def check_scope(model):
-    """Raise `ValueError` if a strategy is in use that a model was not built under."""
+    """Raise `ValueError` unless a model is trained under the strategy of its weights.
+
+    Args:
+        model: `keras.Model`.
+    """
+    used, own = tf.distribute.get_strategy(), find_strategy(model)
+    values = [weight.value for weight in model.weights]
+    apart = any(isinstance(x, tf.distribute.DistributedValues) for x in values)
+    if own is None and apart:
+        raise ValueError(
+            "`model` must be made in the scope of the strategy of its weights. "
+            f"Received: {type(model).__name__} {model.name!r}, made outside from "
+            "layers of one that is inside. Make it inside `with strategy.scope():`."
+        )
     if not tf.distribute.has_strategy():
         return
-    used, own = tf.distribute.get_strategy(), find_strategy(model)
     if used is not own:
         built = "without one" if own is None else f"under another {type(own).__name__}"
         raise ValueError(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tftransfer.distribution.scope import scope_of
 from tftransfer.freezing.flags import has_adapters
 from tftransfer.freezing.graph import graph_of
 from tftransfer.freezing.recompiling import renew_optimizer
@@ -54,6 +55,14 @@ def shrink_model(model, kept):
     check_no_adapters(model)
     channels = trace_channels(model)
     stays = _read_kept(channels, kept)
+    with scope_of(model):
+        small = _wire(model, channels, stays)
+        _compile_like(small, model)
+    return small
+
+
+def _wire(model, channels, stays):
+    """Build the model of the channels that stay, with their weights."""
     plain = graph_of(model)
     plain = getattr(plain, "_functional", plain)
     copies = _Copies(channels, stays)
@@ -75,7 +84,6 @@ def shrink_model(model, kept):
         name=plain.name,
     )
     copies.take_weights()
-    _compile_like(small, model)
     return small
 
 

@@ -24,6 +24,7 @@ from tftransfer.checkpoints.training_state import (
     write_variables,
 )
 from tftransfer.distribution.copies import Copies
+from tftransfer.distribution.scope import count_replicas
 from tftransfer.features.hashing import hash_arrays
 from tftransfer.freezing.recompiling import carries_on, own_rate, plain_optimizer
 from tftransfer.freezing.while_training import trace_with_new_flags
@@ -95,6 +96,7 @@ class RunCheckpoints(Resume):
             best: Object with `loss` and `weights`, of the best epoch.
             fast_path: `FastPath`, or `None`.
         """
+        self._copies = Copies(model)
         parts = {"model": model, "history": history, "best": best}
         self._so_far = types.SimpleNamespace(**parts, fast_path=fast_path)
         if self._pending is None:
@@ -255,6 +257,7 @@ def describe_run(model, stages, data, validation, class_weight, plan, **told):
         "validation_data": validation and _describe_data(validation),
         "class_weight": class_weight and str(class_weight),
         "strategy": plan and _describe_strategy(plan.strategy),
+        "replicas": count_replicas(model),
         **told,
     }
 

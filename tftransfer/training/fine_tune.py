@@ -8,6 +8,7 @@ from tftransfer.acceleration.budget import CacheSettings
 from tftransfer.acceleration.fast_path import FastPath
 from tftransfer.checkpoints.resume import Resume
 from tftransfer.checks import check_whole_number
+from tftransfer.distribution.copies import share_seed
 from tftransfer.distribution.replicas import prepare_replicas
 from tftransfer.distribution.scope import scope_of
 from tftransfer.freezing.depth import check_depth
@@ -204,13 +205,15 @@ def fine_tune(
 def _run(
     model, plan, stages, validation, data, seed, checkpoints=None, *, settings, **given
 ):
+    seed = share_seed(model, seed)
     if seed is not None:
         seed_training(model, seed)
     through = run_stages
     if plan and plan.virtual_rows:
         through = functools.partial(run_on_features, strategy=plan.strategy)
     report = print if given["verbose"] else None
-    with scope_of(model), prepared(prepare_replicas(model), plan) as trained:
+    with scope_of(model), prepared(model, plan) as trained:
+        prepare_replicas(trained)
         stores = settings.cache is not False
         path = FastPath(trained, settings, report) if stores else None
         return through(

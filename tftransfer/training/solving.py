@@ -9,6 +9,7 @@ import numpy as np
 from tftransfer.acceleration.parts import CannotStore
 from tftransfer.acceleration.rows import weigh_rows
 from tftransfer.checks import check_choice
+from tftransfer.distribution.scope import count_replicas
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.graph import graph_of
 from tftransfer.tasks import infer_task
@@ -148,7 +149,8 @@ def _judge(model, features, labels, weights):
         k: x if x is None else keras.ops.convert_to_tensor(x) for k, x in parts.items()
     }
     model.reset_metrics()
-    loss = model.compute_loss(**given)
+    # In the scope of a strategy a loss is a replica's share of the whole.
+    loss = model.compute_loss(**given) * count_replicas(model)
     logs = model.compute_metrics(None, **given)
     model.reset_metrics()
     return {name: float(value) for name, value in {**logs, "loss": loss}.items()}

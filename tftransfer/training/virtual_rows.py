@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tftransfer.data.labeled_domains import join_domains
+from tftransfer.distribution.replicas import prepare_replicas
 from tftransfer.features.extract_features import extract_features
 from tftransfer.freezing.blocks import FEATURES
 from tftransfer.freezing.depth import set_trainable_depth
@@ -69,5 +70,6 @@ def run_on_features(
         validation = TrainingData("validation_data", extract(validation.source))
     head = keras.Model(graph.get_layer(FEATURES).output, graph.output)
     head.compile_from_config(model.get_compile_config())
+    prepare_replicas(head)
     stages = [dataclasses.replace(stage, trainable_depth=None) for stage in stages]
     return run_stages(head, stages, rows, validation, **settings)
