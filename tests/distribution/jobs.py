@@ -112,7 +112,7 @@ def rates(strategy):
 
 
 def drawn_order(strategy):
-    """Stored features and arrays, shuffled without a seed: other workers, same order."""
+    """Arrays shuffled without a seed, their features stored: one order in all."""
     stages = [tft.Stage(2, 0.1, trainable_depth=0)]
     model = build(strategy)
     history = tft.fine_tune(model, rows(), stages=stages, verbose=0, cache=True)
