@@ -3,7 +3,7 @@
 Run:     python recipes/cifar10_to_mnist.py --data-dir DIR  DIR: prepared TFDS datasets
          pip install "tftransfer[demo]" for the plots
 Try it:  python recipes/cifar10_to_mnist.py --smoke         made-up images
-Result:  accuracy of 2,000 test digits, mean of seeds 0 and 1, 2026-11-22, at the better
+Result:  accuracy of 2,000 other digits, mean of two seeds, 2026-11-22, at the better
          of two rates each (0.01 for `full`, 0.001 from scratch):
          10 labels: full 50.5 %, from_scratch 41.8 %;
          100 labels: 90.6 %, 86.5 %; 1,000 labels: 97.4 %, 95.5 %;

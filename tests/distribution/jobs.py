@@ -119,14 +119,6 @@ def drawn_order(strategy):
     return {**history.history, "weights": digest(model)}
 
 
-def hybrid_sharing(strategy):
-    """A model that `fine_tune` builds around the given one."""
-    sharing = tft.Strategy("hybrid_sharing", source=dataset())
-    model = build(strategy)
-    history = tft.fine_tune(model, dataset(), strategy=sharing, epochs=1, verbose=0)
-    return history.history
-
-
 def lora(strategy):
     return tune(tft.add_lora(build(strategy), 2), verbose=0)
 
@@ -238,14 +230,7 @@ JOBS = {
     job.__name__: job
     for job in (
         *(fit, head, upper_block, all_blocks, aligned, held_near, rates, lora),
-        *(
-            freeze_threshold,
-            resumed_fit,
-            resumed_fine_tune,
-            drawn_order,
-            hybrid_sharing,
-            to_the_end,
-            predictions,
-        ),
+        *(freeze_threshold, drawn_order, predictions),
+        *(resumed_fit, resumed_fine_tune, to_the_end),
     )
 }

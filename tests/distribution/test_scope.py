@@ -114,6 +114,14 @@ def test_batches_that_replicas_cannot_share_are_refused(arrays):
         check_divides(model, "train", 3)
 
 
+def test_hybrid_sharing_is_refused(monkeypatch):
+    model = build()
+    several = types.SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(model, "_distribute_strategy", several)
+    with pytest.raises(ValueError, match="one device.*Received: a model with 2 replic"):
+        tft.HybridSharing(model, 0)
+
+
 def test_a_last_batch_without_a_row_for_each_is_refused():
     model = types.SimpleNamespace(
         _distribute_strategy=types.SimpleNamespace(num_replicas_in_sync=4)

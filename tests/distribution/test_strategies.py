@@ -12,7 +12,7 @@ import pytest
 
 JOBS = (
     *("fit", "head", "upper_block", "all_blocks", "aligned", "held_near", "rates"),
-    *("lora", "freeze_threshold", "hybrid_sharing", "predictions"),
+    *("lora", "freeze_threshold", "predictions"),
 )
 RESUMED = ("resumed_fit", "resumed_fine_tune")
 AT_MOST = 600  # seconds

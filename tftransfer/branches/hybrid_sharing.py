@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tftransfer.branches.rewiring import check_flat, rewire
+from tftransfer.distribution.scope import check_single
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.depth import check_depth, open_layers
 from tftransfer.freezing.flags import has_adapters, set_own_flag
@@ -32,7 +33,8 @@ class HybridSharing(keras.Model):
         source_model: The functional model of the source domain.
 
     Raises:
-        ValueError: If the model is nested, or there are fewer blocks.
+        ValueError: If the model is nested, there are fewer blocks, or the model has
+            copies on several devices.
         TypeError: If an argument has the wrong type.
 
     Example:
@@ -59,6 +61,7 @@ class HybridSharing(keras.Model):
     def __init__(self, model, private_depth=1, **kwargs):
         check_flat(model, "Build it without alignment.")
         check_depth(model, private_depth)
+        check_single(model, "HybridSharing")
         policy = {"dtype": model.dtype_policy, "autocast": False}
         super().__init__(**{**policy, **kwargs})
         self.model, self.private_depth = model, private_depth

@@ -76,6 +76,22 @@ def check_scope(model):
         )
 
 
+def check_single(model, name):
+    """Raise `ValueError` if a model has copies where only one can be trained.
+
+    Args:
+        model: `keras.Model`.
+        name: What cannot be divided, for the message.
+    """
+    replicas = count_replicas(model)
+    if replicas > 1:
+        raise ValueError(
+            f"`{name}` must be trained on one device: its batches hold the labels of "
+            "two domains one behind the other, and replicas would mix them up. "
+            f"Received: a model with {replicas} replicas. Build it without a strategy."
+        )
+
+
 def check_divides(model, name, rows):
     """Raise `ValueError` unless each replica gets as many rows of a batch.
 
