@@ -43,7 +43,7 @@ def main(
 ):
     epochs = EPOCHS
     if smoke:
-        seeds, source_epochs, epochs = 1, 1, {10: 2, 20: 2}
+        seeds, source_epochs, epochs = 1, 1, {10: 2}
     photographs, digits = load(smoke, data_dir)
     path = learn_source(photographs, source_epochs, output)
     (images, labels), held_out = read_rows(digits[0]), digits[1]
