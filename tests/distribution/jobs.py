@@ -30,13 +30,18 @@ def dataset():
     return tf.data.Dataset.from_tensor_slices(rows()).batch(16)
 
 
+def shuffled():
+    """Rows in an order of their own in each epoch."""
+    return tf.data.Dataset.from_tensor_slices(rows()).shuffle(ROWS, seed=1).batch(16)
+
+
 def pairs():
     images, _ = rows()
     target = tf.data.Dataset.from_tensor_slices(255 - images)
     return tft.pair_domains(dataset(), target.batch(16))
 
 
-def build(strategy, depth=0, momentum=0.9, rates=None, dropout=0.0, **options):
+def build(strategy, depth=0, rates=None, dropout=0.0, **options):
     """Build a small model with BatchNormalization under a strategy."""
     with strategy.scope():
         keras.utils.set_random_seed(5)
@@ -56,7 +61,7 @@ def build(strategy, depth=0, momentum=0.9, rates=None, dropout=0.0, **options):
             **{name: make() for name, make in options.items()},
         )
         tft.set_trainable_depth(model, depth)
-        optimizer = keras.optimizers.SGD(0.1, momentum)
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
         if rates:
             optimizer = tft.LayerwiseRates(optimizer, rates)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -154,7 +159,7 @@ def resumed_fine_tune(strategy):
         stage = tft.Stage(2, 0.05, trainable_depth="all", batch_norm="train")
         history = tft.fine_tune(
             model,
-            dataset().unbatch().shuffle(ROWS, seed=1).batch(16),
+            shuffled(),
             stages=[HEAD, stage],
             callbacks=[KillAt()],
             checkpoint=folder,
@@ -173,7 +178,7 @@ def to_the_end(strategy):
     stage = tft.Stage(3, 0.05, trainable_depth="all")
     history = tft.fine_tune(
         model,
-        dataset().unbatch().shuffle(ROWS, seed=1).batch(16),
+        shuffled(),
         stages=[HEAD, stage],
         callbacks=[DeathAt()],
         checkpoint=Path(os.environ["CHECKPOINTS"], "death"),

@@ -38,6 +38,12 @@ def strategy():
     return tf.distribute.MirroredStrategy(["CPU:0"])
 
 
+def stand_in(replicas):
+    """Make what tells a number of replicas, as a model does."""
+    strategy = types.SimpleNamespace(num_replicas_in_sync=replicas)
+    return types.SimpleNamespace(_distribute_strategy=strategy)
+
+
 def test_fine_tune_under_a_strategy_gives_equal_numbers(arrays, strategy):
     data = tf.data.Dataset.from_tensor_slices(arrays).batch(8)
     given = {"epochs": 2, "trainable_depth": 1, "seed": 3, "verbose": 0}
@@ -102,10 +108,8 @@ def test_a_model_of_another_scope_is_refused(arrays, strategy):
             tft.fine_tune(model, arrays, epochs=1, verbose=0)
 
 
-def test_batches_that_replicas_cannot_share_are_refused(arrays):
-    model = types.SimpleNamespace(
-        _distribute_strategy=types.SimpleNamespace(num_replicas_in_sync=4)
-    )
+def test_batches_that_replicas_cannot_share_are_refused():
+    model = stand_in(4)
     assert count_replicas(model) == 4
     check_divides(model, "train", 32)
     with pytest.raises(ValueError, match="batches of 30 for 4 replicas.*such as 28"):
@@ -123,9 +127,7 @@ def test_hybrid_sharing_is_refused(monkeypatch):
 
 
 def test_a_last_batch_without_a_row_for_each_is_refused():
-    model = types.SimpleNamespace(
-        _distribute_strategy=types.SimpleNamespace(num_replicas_in_sync=4)
-    )
+    model = stand_in(4)
     for rows in (0, 4, 5):
         check_last(model, "train", rows)
     with pytest.raises(ValueError, match="last batch of 3 for 4.*Leave 3 out, or add"):

@@ -192,7 +192,7 @@ def fine_tune(
         verbose=verbose,
     )
     if checkpoint is None:
-        return run(data, seed)
+        return run(data, share_seed(model, seed))
     described = describe_run(
         *(model, stages, data, validation, class_weight, plan), settings=str(settings)
     )
@@ -205,7 +205,6 @@ def fine_tune(
 def _run(
     model, plan, stages, validation, data, seed, checkpoints=None, *, settings, **given
 ):
-    seed = share_seed(model, seed)
     if seed is not None:
         seed_training(model, seed)
     through = run_stages
