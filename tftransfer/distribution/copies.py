@@ -36,16 +36,6 @@ class Copies:
             for variable in layer._non_trainable_variables
         }
         self.is_chief = not self.of_workers or strategy.extended.should_checkpoint
-        self._statistics = {
-            id(variable)
-            for layer in (model._flatten_layers() if self.number > 1 else ())
-            for variable in layer._non_trainable_variables
-        }
-        self.is_chief = True
-        if self.of_workers:
-            resolver = strategy.cluster_resolver
-            is_first = (resolver.task_type, resolver.task_id) == ("worker", 0)
-            self.is_chief = resolver.task_type == "chief" or is_first
 
     def read(self, variables):
         """Return the values of variables as arrays.
