@@ -215,6 +215,24 @@ def test_half_a_file_raises(image_format, channels):
         decode_image(encoded[: len(encoded) // 2], channels)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_palette_outside_the_file_raises_without_quoting_the_file(channels):
+    # Raw bytes in TensorFlow's message would end as a UnicodeDecodeError.
+    encoded = bytearray(encode(draw("L"), "BMP"))
+    encoded[2:10] = b"\xaa" * 8  # what no decoder looks at
+    encoded[14:18] = (1 << 20).to_bytes(4, "little")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode_image(bytes(encoded), channels)
+
+
+@pytest.mark.parametrize("start", [b"BM", b"\x89PNG"])
+def test_short_files_raise_in_a_graph_without_quoting_the_file(start):
+    decode = tf.function(decode_image, input_signature=[tf.TensorSpec((), tf.string)])
+    for length in range(60):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decode(start + b"\xaa" * length)
+
+
 @pytest.mark.parametrize("channels", [0, 2, None, "3"])
 def test_other_channels_are_refused(channels):
     with pytest.raises(ValueError, match=f"Received: channels={channels!r}. Decode 3"):

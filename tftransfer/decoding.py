@@ -130,13 +130,18 @@ def _decode_bmp(encoded, channels):
 
 
 def _read_integer(encoded, offset, dtype):
-    raw = tf.strings.substr(encoded, offset, dtype.size)
+    # Zeros where the file is cut off: decoding says so, while `substr` would quote
+    # the file in its message, which Python cannot read as text.
+    end = offset + dtype.size
+    start = tf.strings.substr(encoded, 0, end) + b"\0" * end
+    raw = tf.strings.substr(start, offset, dtype.size)
     return tf.cast(tf.io.decode_raw(raw, dtype)[0], tf.int32)
 
 
 def _read_palette(encoded):
     # BITMAPINFOHEADER: its size at byte 14, then the colors as blue, green, red, 0.
     start = 14 + _read_integer(encoded, 14, tf.int32)
+    start = tf.clip_by_value(start, 0, tf.strings.length(encoded))
     pixels_start = _read_integer(encoded, 10, tf.int32)
     size = (pixels_start - start) // 4 * 4  # there may be a gap before the pixels
     raw = tf.strings.substr(encoded, start, size)
