@@ -38,7 +38,7 @@ FULL, LORA = "full", "LoRA"
 
 def main(options):
     rows = []
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         data = load(seed, options)
         for method in (FULL, LORA):
             rates = options.full_rates if method == FULL else options.lora_rates
@@ -142,12 +142,13 @@ def compare(rows):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--size", type=int, default=224, help="pixels a side")
     parser.add_argument("--rank", type=int, default=4)
     parser.add_argument("--alpha", type=float)
     parser.add_argument("--full-rates", type=float, nargs="+", default=[FULL_RATE])
-    parser.add_argument("--lora-rates", type=float, nargs="+", default=[2e-3])
+    parser.add_argument("--lora-rates", type=float, nargs="+", default=[3e-3])
     parser.add_argument("--save")
     parser.add_argument("--smoke", action="store_true")
     main(parser.parse_args())
