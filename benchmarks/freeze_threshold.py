@@ -10,7 +10,8 @@ EfficientNet-Lite0 with Adam from 3e-4 along a cosine.
 The threshold, unless given: the first plain run tells the relative updates of the
 blocks, and their median after the second full epoch is taken, so that about half of
 them stand still early. It sees training data alone.
-Rivals, the first seed's in this order, then in another for each, from equal weights:
+Rivals, in another order for each seed but the one that tells the threshold, from equal
+weights:
 - plain: everything learns to the end;
 - threshold, cache=False: what stands still leaves the gradients, nothing is stored,
   for the epoch of the head neither;
@@ -116,10 +117,10 @@ def summarize(rows):
 def main(options):
     rows, details = [], []
     order = random.Random(0)
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         data = load_data(options, seed)
         rivals = (PLAIN, FROZEN, STORED)
-        for name in rivals if seed == 0 else order.sample(rivals, 3):
+        for name in rivals if options.threshold is None else order.sample(rivals, 3):
             with tempfile.TemporaryDirectory() as folder:
                 os.environ["TFTRANSFER_CACHE"] = folder
                 row, detail = run_rival(name, data, options, seed)
@@ -146,6 +147,7 @@ def read_options():
     parser.add_argument("--size", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seeds", type=int)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--threshold", type=float)
     parser.add_argument("--checks", type=int, default=2)
     parser.add_argument("--verbose", type=int, default=2)
