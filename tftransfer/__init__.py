@@ -41,6 +41,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "Mixout": "regularization.mixout",
     "ParameterDecay": "regularization.parameter_decay",
     "Question": "asking.asking",
+    "RayCluster": "cluster.ray_cluster",
     "Regularization": "regularization.layer",
     "ResidualAdapter": "branches.residual_adapter",
     "Resume": "checkpoints.resume",

@@ -32,6 +32,8 @@ def test_an_unknown_command_is_a_mistake(capsys):
     ("words", "message"),
     [
         (["predict", "nowhere", "a.png"], "`path` must be a folder written by export"),
+        (["predict", "x", "y", "--workers", "2"], "--output None. Add what is missing"),
+        (["predict", "x", "y", "--output", "a.csv", "--address", "auto"], "--workers"),
         (["train", "nowhere/photos", "--output", "out"], "Received: 'nowhere/photos'"),
         (
             ["train", "x", "--output", "out", "--backbone", "keras:VGG17"],

@@ -2,7 +2,8 @@
 
 With --output, a folder is searched to its depth, or a table read to its end, and every
 row gets a line in a file; of files that are no images it tells why. The same command
-goes on where a run was stopped.
+goes on where a run was stopped. With --workers, processes of Ray share the rows out, on
+this machine or, with --address, on a cluster whose machines all see the same files.
 """
 
 import tftransfer as tft
@@ -16,6 +17,7 @@ examples:
   tftransfer predict saved_models/photos archive/ --output predictions.parquet
   tftransfer predict saved_models/reviews all.csv --text-column review \\
       --output predictions.csv
+  tftransfer predict saved_models/photos archive/ --output predictions.csv --workers 8
 """
 
 
@@ -44,10 +46,17 @@ def add_arguments(parser):
         help="tensorflow (default), or a format that the export holds: litert, onnx, "
         "openvino",
     )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="share the rows out over N of Ray"
+    )
+    parser.add_argument(
+        "--address", help="of the cluster of Ray (default: local, begun for this call)"
+    )
 
 
 def run(arguments):
     """Run the command."""
+    cluster = _find_cluster(arguments)
     exported = tft.load_exported(arguments.model, engine=arguments.engine)
     inputs = arguments.inputs
     rows = inputs[0] if len(inputs) == 1 else inputs
@@ -63,5 +72,19 @@ def run(arguments):
         image_column=arguments.image_column,
         batch_size=arguments.batch_size,
         overwrite=arguments.overwrite,
+        cluster=cluster,
     )
     print(done)
+
+
+def _find_cluster(arguments):
+    workers, address = arguments.workers, arguments.address
+    if workers is None and address is None:
+        return None
+    if workers is None or arguments.output is None:
+        raise ValueError(
+            "--address goes with --workers, and --workers with --output. Received: "
+            f"--workers {workers}, --address {address}, --output {arguments.output}. "
+            "Add what is missing."
+        )
+    return tft.RayCluster(workers, address=address or "local")

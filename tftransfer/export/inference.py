@@ -37,17 +37,19 @@ class ExportedModel:
         metadata: Content of `metadata.json` (without the proof where only the
             version folder was kept).
         engine: What computes: `"tensorflow"`, or the format that was chosen.
+        path: Folder it was loaded from.
 
     Args:
         loaded: What `tf.saved_model.load` returned.
         metadata: Dictionary that describes it.
         server: A `FixedSizeServer` that computes instead.
         engine: Its name.
+        path: See above.
     """
 
-    def __init__(self, loaded, metadata, server=None, engine=TENSORFLOW):
+    def __init__(self, loaded, metadata, server=None, engine=TENSORFLOW, path=None):
         self.metadata = metadata
-        self.engine = engine
+        self.engine, self.path = engine, path
         self._server = server
         self._loaded = loaded  # holds the variables of the signatures
 

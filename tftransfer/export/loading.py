@@ -55,9 +55,10 @@ def load_exported(path, engine="auto"):
         check_files(path, folder.parent, place.name, metadata["files"])
     if chosen != SAVED_MODEL:
         server = FixedSizeServer(place, metadata, chosen)
-        return ExportedModel(None, metadata, server, chosen)
+        return ExportedModel(None, metadata, server, chosen, path)
     loaded = _load(path, folder)
-    return ExportedModel(loaded, metadata or _read_inside(path, loaded))
+    metadata = metadata or _read_inside(path, loaded)
+    return ExportedModel(loaded, metadata, path=path)
 
 
 def _find_saved_model(path):

@@ -1,6 +1,7 @@
 """Predict a whole folder or table into a file, and go on where a kill left it."""
 
 import collections
+import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -8,17 +9,18 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tftransfer.checks import check_whole_number
+from tftransfer.cluster.ray_cluster import RayCluster
 from tftransfer.export.inference import ExportedModel
 from tftransfer.export.inputs import IMAGES, TEXTS
 from tftransfer.export.loading import load_exported
 from tftransfer.export.predictions import build_predictions
+from tftransfer.scoring.answering import answer_all
 from tftransfer.scoring.journal import Journal
 from tftransfer.scoring.outputs import check_output, write_output
 from tftransfer.scoring.sources import SOURCE, list_rows
 from tftransfer.writing import check_may_write
 
 _ROWS_AT_ONCE = 4096  # of the output, in memory
-_NOTHING = "is empty in the table"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,7 @@ def batch_predict(
     image_column=None,
     batch_size=32,
     overwrite=False,
+    cluster=None,
     verbose=1,
 ):
     """Predict all images of a folder, or all rows of a table, into a file.
@@ -77,6 +80,8 @@ def batch_predict(
         image_column: Column with paths, relative to the table; `None` takes `image`.
         batch_size: Rows computed at once.
         overwrite: Whether a file at `output` is replaced.
+        cluster: `RayCluster` whose workers answer, each with the export loaded; what
+            they have answered is kept as above. `None`: this process answers.
         verbose: 1 shows progress, 0 nothing.
 
     Returns:
@@ -87,6 +92,7 @@ def batch_predict(
             being written by another process.
         FileNotFoundError: If `rows` is not there.
         ImportError: If Parquet is asked for and PyArrow is not installed.
+        RuntimeError: If a worker of `cluster` failed.
 
     Example:
 
@@ -98,6 +104,7 @@ def batch_predict(
     check_output(path)
     check_may_write(path, overwrite)
     check_whole_number("batch_size", batch_size)
+    _check_cluster(cluster)
     if not isinstance(exported, ExportedModel):
         exported = load_exported(exported)
     is_text = _check_kind(exported)
@@ -110,8 +117,7 @@ def batch_predict(
         "batch_size": batch_size,
     }
     with Journal(path.with_name(f".partial-{path.name}"), job) as journal:
-        resumed = min(journal.num_batches * batch_size, len(source.rows))
-        _fill(journal, exported, source.rows, batch_size, resumed, verbose)
+        resumed = _fill(journal, exported, source.rows, batch_size, cluster, verbose)
         counts: collections.Counter = collections.Counter()
         told = _tell(journal, source, exported, counts)
         write_output(path, told, _columns(source, exported))
@@ -129,29 +135,27 @@ def _check_kind(exported):
     return kind == TEXTS
 
 
-def _fill(journal, exported, rows, batch_size, done, verbose):
-    """Answer the batches that are not in the journal yet."""
-    with tqdm(
+def _check_cluster(cluster):
+    if cluster is not None and not isinstance(cluster, RayCluster):
+        raise TypeError(
+            f"`cluster` must be a RayCluster or None. Received: cluster={cluster!r}. "
+            "Pass for example tft.RayCluster(num_workers=2)."
+        )
+
+
+def _fill(journal, exported, rows, batch_size, cluster, verbose):
+    """Answer the batches that are not in the journal yet; return how many rows were."""
+    done = min(journal.num_batches * batch_size, len(rows))
+    starts = range(done, len(rows), batch_size)
+    batches = [rows[start : start + batch_size] for start in starts]
+    bar = tqdm(
         total=len(rows), initial=done, unit="row", disable=not verbose, leave=False
-    ) as bar:
-        for start in range(done, len(rows), batch_size):
-            batch = rows[start : start + batch_size]
-            journal.append(_answer(exported, batch))
+    )
+    with bar, contextlib.closing(answer_all(exported, batches, cluster)) as answers:
+        for batch, answer in zip(batches, answers, strict=True):
+            journal.append(answer)
             bar.update(len(batch))
-
-
-def _answer(exported, batch):
-    """Return for each row its outputs, a list of floats, or an error, a str."""
-    there = [row for row in batch if row is not None]
-    options = {} if exported.metadata["input"] == TEXTS else {"on_error": "keep"}
-    found = exported.predict(there, batch_size=len(batch), **options) if there else ()
-    answers = map(_to_plain, found)
-    return [_NOTHING if row is None else next(answers) for row in batch]
-
-
-def _to_plain(prediction):
-    named = prediction.probabilities or prediction.values or {}
-    return prediction.error or list(named.values())
+    return done
 
 
 def _columns(source, exported):

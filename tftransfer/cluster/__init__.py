@@ -1,0 +1,1 @@
+"""Work shared out over processes or machines by Ray."""
