@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 import tftransfer as tft
-from tftransfer.training.strategies import STRATEGIES as STRATEGIES_BY_NAME
+from tftransfer.training.strategy import STRATEGIES as STRATEGIES_BY_NAME
 
 STRATEGIES = ("head_only", "gradual_unfreezing", "discriminative", "from_scratch")
 ALIGNMENTS = (None, "coral", "mmd", "both")

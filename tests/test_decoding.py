@@ -260,6 +260,14 @@ def test_a_few_bytes_that_claim_gigabytes_are_refused(image_format, place, chann
         decode_image(claimed, channels)
 
 
+def test_a_whole_file_of_gigabytes_is_refused():
+    # One bit each, all white: some 76 KB that are a picture of 20,000 by 20,000.
+    encoded = encode(Image.new("1", (20_000, 20_000), "white"), "PNG", optimize=True)
+    assert len(encoded) < 100_000
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than 178,956,970"):
+        decode_image(encoded)
+
+
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 @pytest.mark.parametrize("kind", ["1", "L", "RGB"])
 def test_the_most_compressed_images_are_no_claims(image_format, kind):

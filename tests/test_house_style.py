@@ -84,7 +84,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "writing",
     },
     "validation": {"checks", "distribution", "methods", "tasks", "weighting"},
-    "alignment": {"checks", "regularization"},
+    "alignment": {"checks", "freezing", "regularization"},
     "regularization": {"checks", "freezing"},
     "pruning": {
         "checks",

@@ -48,7 +48,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "SWA": "regularization.swa",
     "Stage": "training.stages",
     "StochasticFreezing": "regularization.stochastic_freezing",
-    "Strategy": "training.strategies",
+    "Strategy": "training.strategy",
     "StructuredPruning": "pruning.structured_pruning",
     "UnlabeledDomain": "data.unlabeled",
     "accelerate": "acceleration.accelerate",

@@ -6,6 +6,7 @@ IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
 # The least that pixels can take: one bit for each 8x8 block in Huffman-coded JPEGs, and
 # for PNGs one bit each, of which deflate makes a byte of 1032.
+MOST_PIXELS = 178_956_970  # of a JPEG or PNG, as in Pillow: half a gigabyte in color
 _MOST_PIXELS_PER_BYTE = {"JPEG": 8 * 64, "PNG": 8 * 1032}
 
 
@@ -99,13 +100,17 @@ def _decode_jpg(encoded, channels):
 
 
 def _check_claim(kind, encoded, height, width):
-    """Fail where a few bytes claim gigabytes of pixels: all would be allocated."""
+    """Fail where a few bytes claim gigabytes of pixels: all would be allocated.
+
+    So would those of a whole file that compresses nothing but white.
+    """
     pixels = tf.cast(height, tf.int64) * tf.cast(width, tf.int64)
     num_bytes = tf.cast(tf.strings.length(encoded), tf.int64)
     return tf.debugging.assert_less_equal(
         pixels,
-        _MOST_PIXELS_PER_BYTE[kind] * num_bytes,
-        message=f"The {kind} claims more pixels than its bytes can hold.",
+        tf.minimum(_MOST_PIXELS_PER_BYTE[kind] * num_bytes, MOST_PIXELS),
+        message=f"The {kind} claims more pixels than its bytes can hold, or more than "
+        f"{MOST_PIXELS:,}.",
     )
 
 

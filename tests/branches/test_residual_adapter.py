@@ -1,8 +1,12 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tftransfer.alignment.coral import CORAL
 from tftransfer.branches.residual_adapter import ResidualAdapter, add_residual_adapters
+from tftransfer.branches.side_network import add_side_network
+from tftransfer.data.domains import pair_domains
 from tftransfer.freezing.blocks import model_blocks
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.models import AlignedModel, load_model
@@ -90,3 +94,23 @@ def test_models_that_cannot_take_adapters_are_refused(model):
         add_residual_adapters(nested)
     with pytest.raises(ValueError, match="`width` must be"):
         add_residual_adapters(model, width=0)
+
+
+@pytest.mark.parametrize("add", [add_residual_adapters, add_side_network])
+def test_alignment_looks_at_what_the_head_reads(add, model, data):
+    added = add(model)
+    for weight in added.trainable_weights:
+        weight.assign(weight + 0.1)
+    aligned = AlignedModel(added, CORAL(0.5))
+    parts = aligned._parts
+    rows = parts.head.predict(parts.backbone.predict(data[0], verbose=0), verbose=0)
+    np.testing.assert_allclose(
+        rows, added.predict(data[0], verbose=0), rtol=1e-4, atol=1e-4
+    )
+    aligned.compile(keras.optimizers.SGD(0.01), model.loss)
+    batches = pair_domains(
+        tf.data.Dataset.from_tensor_slices(data).batch(8),
+        tf.data.Dataset.from_tensor_slices(data[0] / 2).batch(8),
+    )
+    history = fine_tune(aligned, batches, epochs=1, frozen_epochs=0, verbose=0)
+    assert history.history["alignment_loss"][0] > 0

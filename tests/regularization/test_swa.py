@@ -84,3 +84,9 @@ def test_a_bad_epoch_is_refused():
         tft.SWA(-1)
     with pytest.raises(TypeError, match="Received: start_epoch=0.5 of type float"):
         tft.SWA(0.5)
+
+
+def test_a_start_that_fine_tune_never_reaches_is_refused(build, arrays):
+    match = "SWA with start_epoch=4, and 4 epochs in all stages. Begin earlier"
+    with pytest.raises(ValueError, match=match):
+        tft.fine_tune(build(), arrays, epochs=3, callbacks=[tft.SWA(4)], verbose=0)

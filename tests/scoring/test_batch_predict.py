@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 
 import pytest
 
@@ -164,3 +165,26 @@ def test_an_output_that_exists_is_kept(photos, stub, tmp_path):
     with pytest.raises(ValueError, match="which exists"):
         tft.batch_predict(stub(), photos, output, verbose=0)
     assert output.read_text() == "mine"
+
+
+def test_values_named_as_other_columns_have_columns_of_their_own(stub, tmp_path):
+    output = tmp_path / "out.csv"
+    model = stub("texts", "regression", ("row", "error", "width"))
+    tft.batch_predict(model, ["ab", "abc"], output, verbose=0)
+    rows = read(output)
+    assert list(rows[0]) == ["row", "value of row", "value of error", "width", "error"]
+    assert [row["row"] for row in rows] == ["1", "2"]
+    # Lengths 2 and 3 times (1, 2, 3), modulo 7, of 7.
+    assert float(rows[1]["value of error"]) == pytest.approx(6 / 7)
+    assert {row["error"] for row in rows} == {""}
+
+
+def test_names_that_are_no_utf8_go_into_parquet(stub, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder, output = tmp_path / "photos", tmp_path / "out.parquet"
+    folder.mkdir()
+    with open(os.fsencode(folder) + b"/a\xff.png", "wb") as file:
+        file.write(b"\x89PNG")
+    tft.batch_predict(stub(), folder, output, verbose=0)
+    (row,) = parquet.read_table(output).to_pylist()
+    assert row["source"] == f"{folder}/a\\udcff.png" and row["label"] == "a"

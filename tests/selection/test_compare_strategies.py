@@ -6,10 +6,12 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from tftransfer.lora.adapters import add_lora
+from tftransfer.selection import compare_strategies as comparing
 from tftransfer.selection.compare_strategies import compare_strategies
 from tftransfer.selection.strategy_comparison import StrategyComparison
 from tftransfer.training.fine_tune import fine_tune
-from tftransfer.training.strategies import Strategy
+from tftransfer.training.strategy import Strategy
 
 
 @pytest.fixture
@@ -153,3 +155,16 @@ def test_bad_arguments_are_refused(task):
         compare_strategies(build, train, held_out, ["full", Strategy("full")])
     with pytest.raises(ValueError, match="`seeds` must be different whole numbers"):
         compare_strategies(build, train, held_out, ["full"], seeds=(1, 1))
+
+
+def test_what_one_strategy_refuses_is_told_before_another_has_trained(
+    task, monkeypatch
+):
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(comparing, "fine_tune", refuse)
+    with pytest.raises(ValueError, match="at least 2 with strategy 'head_then_all'"):
+        compare_strategies(build, *task, ["full", "head_then_all"], epochs=1)
+    with pytest.raises(ValueError, match="no adapters to start from scratch"):
+        compare_strategies(lambda: add_lora(build(0), 2), *task, ["full"], epochs=2)

@@ -3,16 +3,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.branches.residual_adapter import add_residual_adapters
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
 from tftransfer.features.extract_features import extract_features
 from tftransfer.lora.adapters import add_lora
 from tftransfer.rates.layerwise_rates import LayerwiseRates
+from tftransfer.regularization.l2_sp import L2SP
 from tftransfer.training.describing import describe_strategy
 from tftransfer.training.fine_tune import fine_tune
+from tftransfer.training.preparing import SCRATCH_MOMENTUM, draw_weights_anew
 from tftransfer.training.stages import Stage
-from tftransfer.training.strategies import STRATEGIES, Strategy, plan_strategy
+from tftransfer.training.strategies import plan_strategy
+from tftransfer.training.strategy import STRATEGIES, Strategy
 from tftransfer.training.virtual_features import draw_virtual_features
 
 SOURCE = (np.zeros((4, 6), "float32"), np.arange(4) % 3)
@@ -227,7 +231,7 @@ def test_what_is_no_strategy_is_refused(build, arrays):
         fine_tune(build(), arrays, strategy="joint")
     with pytest.raises(ValueError, match="'full' must have no labeled source.*one"):
         Strategy("full", source=SOURCE)
-    with pytest.raises(ValueError, match="`virtual_rows` must be 0.*=5 with 'full'"):
+    with pytest.raises(ValueError, match="`virtual_rows` must be left.*=5 with 'full'"):
         Strategy("full", virtual_rows=5)
     with pytest.raises(ValueError, match="at least 2 with strategy 'head_then_all'"):
         fine_tune(build(), arrays, strategy="head_then_all", epochs=1)
@@ -295,3 +299,48 @@ def test_adapters_cannot_start_from_scratch(build, arrays):
     model = add_lora(build(), 1)
     with pytest.raises(ValueError, match="no adapters to start from scratch.*merge_lo"):
         fine_tune(model, arrays, strategy="from_scratch")
+
+
+def test_from_scratch_its_statistics_keep_up_and_nothing_holds_it_back():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    x = keras.layers.Dense(8, name="block1")(inputs)
+    x = keras.layers.BatchNormalization(name="block1_bn", momentum=0.999)(x)
+    x = keras.layers.Activation("relu", name="features")(x)
+    model = AlignedModel(
+        keras.Model(inputs, keras.layers.Dense(3)(x)), regularization=L2SP(1.0)
+    )
+    model.compile(
+        keras.optimizers.Adam(0.01), keras.losses.SparseCategoricalCrossentropy(True)
+    )
+    before = model.model.get_layer("block1").kernel.numpy()
+    draw_weights_anew(model)
+    drawn = model.model.get_layer("block1").kernel.numpy()
+    assert np.abs(drawn - before).max() > 0.1
+    assert model.model.get_layer("block1_bn").momentum == SCRATCH_MOMENTUM == 0.9
+    (start,) = [x for x in model.start.weights if x.shape == drawn.shape]
+    np.testing.assert_array_equal(start, drawn)
+
+
+def test_virtual_rows_are_refused_where_the_features_are_not_all(build):
+    model = AlignedModel(build(), regularization=L2SP(1.0))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
+    strategy = Strategy("joint", source=SOURCE, virtual_rows=3)
+    with pytest.raises(ValueError, match="`virtual_rows` must be 0 where.*plain model"):
+        plan_strategy(strategy, model, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("full", {"layer_decay": 0.1}),
+        ("full", {"private_depth": 7}),
+        ("source_then_target", {"source": SOURCE, "source_weight": 0.2}),
+        ("discriminative", {"layer_decay": 0.0}),
+        ("joint", {"source": SOURCE, "source_weight": 0.0}),
+    ],
+)
+def test_options_without_effect_are_refused(name, option):
+    *_, word = option
+    with pytest.raises(ValueError, match=f"`{word}` must be .*Received: {word}="):
+        Strategy(name, **option)

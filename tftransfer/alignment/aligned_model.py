@@ -68,6 +68,12 @@ class AlignedModel(keras.Model):
         self._aligns, self._regularizes = alignment is not None, bool(regularization)
         self.built = True  # the plain model is
 
+    def take_start(self):
+        """Let the weights as they are now be those that the model stays near."""
+        for weight, start in self._pairs() if self.start is not None else ():
+            if isinstance(start, keras.Variable):
+                start.assign(weight)
+
     @property
     def output_shape(self):
         """Shape of the logits, `(None, num_classes)`."""

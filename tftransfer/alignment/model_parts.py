@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tftransfer.regularization.maps import graph_tensors
+from tftransfer.freezing.tensors import features_tensor, graph_tensors
 
 
 class ModelParts:
@@ -26,9 +26,7 @@ class ModelParts:
                 f"meet. Received: layers {names[-3:]} at the end. Build it with "
                 "build_transfer_model."
             )
-        # On word vectors that learn, `features` marks what stays, further down.
-        last = "text_features" if "text_features" in names else "features"
-        features = model.get_layer(last).output
+        features = features_tensor(model)
         self.backbone = keras.Model(model.input, features)
         self.head = keras.Model(features, model.output)
         tensors = graph_tensors(model) if map_names else {}

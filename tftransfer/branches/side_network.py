@@ -4,10 +4,8 @@ import keras
 
 from tftransfer.branches.rewiring import check_flat, rewire
 from tftransfer.checks import check_whole_number
-from tftransfer.freezing.blocks import FEATURES
+from tftransfer.freezing.blocks import FEATURE_SUM, FEATURES
 from tftransfer.freezing.depth import set_trainable_depth
-
-SUM = "features_and_side"
 
 
 def add_side_network(model, widths=(16, 32, 64)):
@@ -65,7 +63,7 @@ def add_side_network(model, widths=(16, 32, 64)):
         side = _run_side(made.get("images", model.input), widths)
         width = outputs.shape[-1]
         zeros = keras.layers.Dense(width, kernel_initializer="zeros", name="side")
-        return keras.layers.Add(name=SUM)([outputs, zeros(side)])
+        return keras.layers.Add(name=FEATURE_SUM)([outputs, zeros(side)])
 
     wider = rewire(model, call)
     set_trainable_depth(wider, 0)
@@ -74,7 +72,7 @@ def add_side_network(model, widths=(16, 32, 64)):
 
 def has_side_network(model):
     """Whether `add_side_network` made this model."""
-    return any(layer.name == SUM for layer in model._flatten_layers())
+    return any(layer.name == FEATURE_SUM for layer in model._flatten_layers())
 
 
 def _run_side(images, widths):

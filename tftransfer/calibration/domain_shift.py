@@ -38,6 +38,15 @@ class ShiftFigures:
     roc_auc: float | None = None
     found: float | None = None
 
+    def __str__(self):
+        told = [f"threshold {self.threshold:.4g} of {self.num_inside:,} known rows"]
+        if self.roc_auc is not None:
+            told.append(
+                f"ROC AUC {self.roc_auc:.3f}, {self.found:.1%} found, of "
+                f"{self.num_outside:,} strange rows"
+            )
+        return "; ".join(told)
+
     def to_dict(self):
         """Return the figures as plain Python values."""
         return dataclasses.asdict(self)
@@ -63,6 +72,10 @@ class DomainShift:
     engine: str = "tensorflow"
     figures: ShiftFigures | None = None
     digest: str = ""
+
+    def __str__(self):
+        told = f"score of strange rows by {self.method}, of {self.cut.name!r}"
+        return told if self.figures is None else f"{told}; {self.figures}"
 
     def __call__(self, inputs):
         """Score a batch within a graph.

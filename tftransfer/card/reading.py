@@ -4,7 +4,8 @@ import dataclasses
 import json
 from pathlib import Path
 
-from tftransfer.export.saved_model import METADATA_FILE, is_export
+from tftransfer.export.about import METADATA_FILE
+from tftransfer.export.saved_model import is_export
 
 
 @dataclasses.dataclass(frozen=True)

@@ -162,9 +162,8 @@ def _prove(export):
         return []
     blocks = [
         Text(
-            "A new process with TensorFlow alone served the SavedModel; its answers "
-            f"differed from the live model's by {parity['max_abs_difference']:.1e} at "
-            "most."
+            f"The SavedModel was served by a {parity['where']}; its answers differed "
+            f"from the live model's by {parity['max_abs_difference']:.1e} at most."
         )
     ]
     if export.parity:

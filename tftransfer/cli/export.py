@@ -107,11 +107,10 @@ def run(arguments):
         )
     }
     validation, trained_on = rows.pop("validation_data"), rows.pop("trained_on")
+    of_task = {"task": task, "class_names": names, "augment": arguments.augment}
     temperature = None
     if validation is not None:
-        temperature = tft.calibrate(
-            model, validation, task=task, class_names=names, augment=arguments.augment
-        )
+        temperature = tft.calibrate(model, validation, **of_task)
         print(temperature)
     if trained_on is not None:
         known = rows["examples"] if validation is None else validation
@@ -121,9 +120,8 @@ def run(arguments):
     tft.export_model(
         model,
         arguments.output,
-        class_names=names,
-        task=task,
-        augment=arguments.augment,
+        **of_task,
+        metadata=about.get("metadata"),
         temperature=temperature,
         overwrite=arguments.overwrite,
         formats=formats and list(dict.fromkeys(formats)),

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tftransfer._version import __version__
 
 FORMAT_VERSION = 1
+VERSION_FOLDER, METADATA_FILE = "1", "metadata.json"
 
 
 def describe_model(model, model_input, task, class_names, metadata):

@@ -7,11 +7,15 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from tftransfer.checks import check_choice
-from tftransfer.export.about import FORMAT_VERSION, check_files
+from tftransfer.export.about import (
+    FORMAT_VERSION,
+    METADATA_FILE,
+    VERSION_FOLDER,
+    check_files,
+)
 from tftransfer.export.inference import ExportedModel
 from tftransfer.export.requirements import import_requirements, list_requirements
 from tftransfer.export.runtimes import ENGINES, FixedSizeServer, choose_format
-from tftransfer.export.saved_model import METADATA_FILE, VERSION_FOLDER
 from tftransfer.export.signatures import METADATA
 from tftransfer.formats.catalog import SAVED_MODEL
 

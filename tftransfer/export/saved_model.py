@@ -7,9 +7,15 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tftransfer.export.about import describe_model, hash_files
+from tftransfer.export.about import (
+    METADATA_FILE,
+    VERSION_FOLDER,
+    describe_model,
+    hash_files,
+)
 from tftransfer.export.extras import build_extras
 from tftransfer.export.inputs import read_input
+from tftransfer.export.neighbors import check_neighbors, keep_neighbors
 from tftransfer.export.parity import measure_parity
 from tftransfer.export.proven_formats import (
     describe_formats,
@@ -30,8 +36,6 @@ from tftransfer.tasks import infer_task
 from tftransfer.views.averaging import build_averaging, check_model
 from tftransfer.views.views import read_views
 from tftransfer.writing import check_free_space, check_may_write, replace_when_whole
-
-VERSION_FOLDER, METADATA_FILE = "1", "metadata.json"
 
 
 def export_model(
@@ -94,7 +98,7 @@ def export_model(
             makes some images of odd sizes. Labels in a dataset give the accuracy of
             each of `formats`.
         overwrite: Whether an earlier export at `path` is replaced, once the new one is
-            whole.
+            whole. Other files there stay, if they are of a model of equal weights.
         task: One of `tasks.TASKS` where the model's loss does not tell.
         augment: Views of each image, see `tft.predict`, over which the export averages
             probabilities or values, within its graph: it serves what `tft.predict`
@@ -163,6 +167,7 @@ def export_model(
     about["extra_signatures"] = {extra.name: extra.about for extra in extras}
     rows = take_rows(examples, model_input)
     check_export_path(path, overwrite=overwrite)
+    check_neighbors(path, about["weights_sha256"])
     plan = plan_formats(
         formats, quantization, representative_data, examples, model_input, task
     )
@@ -186,6 +191,7 @@ def export_model(
             about["formats"] = describe_formats(plan, proofs, task)
             about["files"] = hash_files(folder)
             _write_json(folder / METADATA_FILE, about)
+            keep_neighbors(path, folder)
     tell_proofs(path, about["parity"], proofs, verbose)
     return about
 

@@ -16,6 +16,8 @@ from tftransfer.freezing.naming import block_name
 from tftransfer.freezing.strands import split_strands, take_turns
 
 FEATURES = "features"
+# Where they stand instead: on word vectors that learn, and with a side network.
+TEXT_FEATURES, FEATURE_SUM = "text_features", "features_and_side"
 _NORMALIZATIONS = (
     keras.layers.BatchNormalization,
     keras.layers.GroupNormalization,

@@ -7,8 +7,8 @@ from keras import ops
 from tftransfer.checks import check_number, did_you_mean
 from tftransfer.freezing.blocks import model_blocks
 from tftransfer.freezing.parts import is_random
+from tftransfer.freezing.tensors import graph_tensors
 from tftransfer.regularization.layer import Regularization
-from tftransfer.regularization.maps import graph_tensors
 
 _DEFAULT_BLOCKS = 4
 

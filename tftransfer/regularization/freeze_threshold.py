@@ -46,7 +46,8 @@ class FreezeThreshold(keras.callbacks.Callback):
 
     Raises:
         ValueError: If a value is out of range; in `fit`, at the first epoch in which
-            anything could be frozen, if everything would be.
+            anything could be frozen, if everything would be. Later, as a schedule
+            brings the rate down, all blocks may be frozen, and the head goes on.
         TypeError: If an argument has the wrong type.
 
     Example:
@@ -65,6 +66,7 @@ class FreezeThreshold(keras.callbacks.Callback):
         self.seconds: list = []
         self._still: dict = {}  # from block to epochs in a row
         self._before: dict = {}
+        self._num_looks = 0  # since training began
         self._kept_apart: list = []  # whether each epoch was before the first freezing
         self._begun = 0.0
 
@@ -83,7 +85,7 @@ class FreezeThreshold(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Begin to watch the blocks that learn now."""
-        self._still, self._before = {}, self._read()
+        self._still, self._before, self._num_looks = {}, self._read(), 0
         self._begun = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -100,6 +102,7 @@ class FreezeThreshold(keras.callbacks.Callback):
             if name in self._before
         }
         self.updates.append(update)
+        self._num_looks += 1
         self._before = now
         for name, value in update.items():
             is_still = value < self.threshold
@@ -122,7 +125,8 @@ class FreezeThreshold(keras.callbacks.Callback):
         names = [name for name in update if self._still[name] >= self.checks]
         if not names:
             return
-        if len(names) == len(update) and not self.frozen and len(update) > 1:
+        at_once = not self.frozen and self._num_looks == self.checks
+        if at_once and len(names) == len(update) and len(update) > 1:
             self._refuse_all(update)
         blocks = learning_blocks(self.model)
         freeze_while_training(self.model, [blocks[name][0] for name in names])

@@ -17,9 +17,10 @@ from tftransfer.export.predictions import build_predictions
 from tftransfer.scoring.answering import answer_all
 from tftransfer.scoring.journal import Journal
 from tftransfer.scoring.outputs import check_output, write_output
-from tftransfer.scoring.sources import SOURCE, list_rows
+from tftransfer.scoring.sources import ROW, SOURCE, list_rows
 from tftransfer.writing import check_may_write
 
+ERROR = "error"  # the last column
 _ROWS_AT_ONCE = 4096  # of the output, in memory
 
 
@@ -75,7 +76,8 @@ def batch_predict(
         output: File to write: `.csv`, `.jsonl` or `.parquet` (with PyArrow). Columns:
             `source`, or `row` from 1 for a table or texts; `label` and `probability`,
             for several labels at once `labels`, joined by `;`; `probability of <class>`
-            for each class, or the name of each value of a regression; `error`.
+            for each class, or the name of each value of a regression (`value of <name>`
+            where another column has it); `error`.
         text_column: Column of a table with texts; `None` takes `text`.
         image_column: Column with paths, relative to the table; `None` takes `image`.
         batch_size: Rows computed at once.
@@ -165,12 +167,13 @@ def _columns(source, exported):
     elif exported.task == "classification":
         columns |= {"label": str, "probability": float}
     columns |= dict.fromkeys(_output_names(exported), float)
-    return columns | {"error": str}
+    return columns | {ERROR: str}
 
 
 def _output_names(exported):
     if exported.task == "regression":
-        return exported.labels
+        taken = (SOURCE, ROW, ERROR)
+        return [f"value of {x}" if x in taken else x for x in exported.labels]
     return [f"probability of {name}" for name in exported.labels]
 
 
@@ -182,7 +185,7 @@ def _tell(journal, source, exported, counts):
             row = {source.column: next(names)}
             if isinstance(answer, str):
                 counts["errors"] += 1
-                rows.append(row | {"error": answer})
+                rows.append(row | {ERROR: answer})
             else:
                 rows.append(row | _name_outputs(answer, exported))
         if len(rows) >= _ROWS_AT_ONCE:

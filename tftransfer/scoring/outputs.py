@@ -64,4 +64,12 @@ def _write_parquet(path, batches, columns):
     schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         for rows in batches:
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema))
+            told = [{name: _to_text(x) for name, x in row.items()} for row in rows]
+            writer.write_table(pyarrow.Table.from_pylist(told, schema))
+
+
+def _to_text(value):
+    # A file's name may hold bytes that are no UTF-8, which Parquet cannot.
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value

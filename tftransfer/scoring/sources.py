@@ -8,7 +8,7 @@ from pathlib import Path
 from tftransfer.data.table_rows import read_rows, table_kind
 from tftransfer.decoding import IMAGE_SUFFIXES
 
-SOURCE, TEXT, IMAGE = "source", "text", "image"
+SOURCE, ROW, TEXT, IMAGE = "source", "row", "text", "image"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ def list_rows(given, is_text, text_column=None, image_column=None):
 
 def _listed(rows, is_text):
     if is_text:
-        return Source(list(range(1, len(rows) + 1)), rows, "row", _digest(rows))
+        return Source(list(range(1, len(rows) + 1)), rows, ROW, _digest(rows))
     return Source(rows, rows, SOURCE, _digest([_describe(row) for row in rows]))
 
 
@@ -99,9 +99,9 @@ def _read_table(path, is_text, text_column, image_column):
     cells = [_to_filled(row[name]) for row in found.values()]
     numbers = list(range(1, len(cells) + 1))
     if is_text:
-        return Source(numbers, cells, "row", _digest(cells))
+        return Source(numbers, cells, ROW, _digest(cells))
     files = [None if cell is None else str(path.parent / cell) for cell in cells]
-    return Source(numbers, files, "row", _digest([_describe(file) for file in files]))
+    return Source(numbers, files, ROW, _digest([_describe(file) for file in files]))
 
 
 def _to_filled(cell):

@@ -16,7 +16,9 @@ from tftransfer.selection.memory import memory_given_back
 from tftransfer.selection.running import retracing_expected
 from tftransfer.selection.strategy_comparison import CONTROL, StrategyComparison
 from tftransfer.training.fine_tune import fine_tune
-from tftransfer.training.strategies import read_strategy
+from tftransfer.training.preparing import check_preparable
+from tftransfer.training.strategies import plan_strategy
+from tftransfer.training.strategy import read_strategy
 
 _PREPARED = {  # strategies that add layers: whether a model has them, what adds them
     "residual_adapter": (has_residual_adapters, add_residual_adapters),
@@ -93,6 +95,7 @@ def compare_strategies(
     check_whole_number("epochs", epochs)
     chosen = _read_strategies(strategies)
     models = FreshModels(build)
+    _check_all(models.build(seeds[0]), chosen, epochs)
     runs = []
     for seed in seeds:
         for strategy in chosen:
@@ -127,6 +130,13 @@ def _read_strategies(strategies):
     if CONTROL not in names:
         chosen.append(read_strategy(CONTROL))
     return chosen
+
+
+def _check_all(model, strategies, epochs):
+    """Raise what any of the strategies would, before the first has trained."""
+    for strategy in strategies:
+        if strategy.name not in _PREPARED:
+            check_preparable(model, plan_strategy(strategy, model, epochs))
 
 
 def _run(models, strategy, seed, data, fit):

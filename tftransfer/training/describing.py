@@ -1,12 +1,9 @@
 """A strategy written out: the lines of code it stands for."""
 
+from tftransfer.training.preparing import SCRATCH_MOMENTUM
 from tftransfer.training.stages import Stage
-from tftransfer.training.strategies import (
-    MIXING,
-    STRATEGIES,
-    plan_strategy,
-    read_strategy,
-)
+from tftransfer.training.strategies import MIXING, plan_strategy
+from tftransfer.training.strategy import STRATEGIES, read_strategy
 
 _SHOWN = ("learning_rate", "trainable_depth", "batch_norm")
 
@@ -42,8 +39,9 @@ def describe_strategy(strategy, model, epochs=5):
     >>> model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True))
     >>> print(tft.describe_strategy("discriminative", model, epochs=8))
     # the head first, then everything, each block slower than the one above it
-    optimizer = tft.LayerwiseRates(model.optimizer, layer_decay=0.75)
-    model.compile(optimizer, model.loss, metrics=["accuracy"])
+    new = type(model.optimizer).from_config(model.optimizer.get_config())
+    optimizer = tft.LayerwiseRates(new, layer_decay=0.75)
+    model.compile(optimizer, model.loss)
     stages = [
         tft.Stage(2, trainable_depth=0),
         tft.Stage(6, trainable_depth='all'),
@@ -52,7 +50,7 @@ def describe_strategy(strategy, model, epochs=5):
     """
     strategy = read_strategy(strategy)
     plan = plan_strategy(strategy, model, epochs)
-    lines = [f"# {STRATEGIES[strategy.name]}", *_preparation(plan)]
+    lines = [f"# {STRATEGIES[strategy.name]}", *_preparation(model, plan)]
     if plan.virtual_rows:
         return "\n".join([*lines, *_virtual_rows(plan)])
     domains = plan.domains if "source" in plan.domains else ("",) * len(plan.stages)
@@ -65,18 +63,29 @@ def describe_strategy(strategy, model, epochs=5):
     return "\n".join([*lines, "]", f"tft.fine_tune({trained}, train, stages=stages)"])
 
 
-def _preparation(plan):
+def _preparation(model, plan):
     if plan.from_scratch:
         yield "model.set_weights(keras.models.clone_model(model).get_weights())"
+        yield "for layer in model._flatten_layers():"
+        yield "    if isinstance(layer, keras.layers.BatchNormalization):"
+        yield f"        layer.momentum = min(layer.momentum, {SCRATCH_MOMENTUM})"
     if plan.layer_decay is not None:
         decay = f"layer_decay={plan.layer_decay}"
-        yield f"optimizer = tft.LayerwiseRates(model.optimizer, {decay})"
-        yield 'model.compile(optimizer, model.loss, metrics=["accuracy"])'
+        yield "new = type(model.optimizer).from_config(model.optimizer.get_config())"
+        yield f"optimizer = tft.LayerwiseRates(new, {decay})"
+        yield f"model.compile(optimizer, model.loss{_metrics(model)})"
     if plan.private_depth is not None:
         yield f"shared = tft.HybridSharing(model, private_depth={plan.private_depth!r})"
     if plan.domains[0] in MIXING and not plan.virtual_rows:
         share = f"source_weight={plan.strategy.source_weight}"
         yield f"train = tft.{MIXING[plan.domains[0]].__name__}(source, train, {share})"
+
+
+def _metrics(model):
+    """Write out the metrics a model is compiled with, where words say them."""
+    metrics = (model.get_compile_config() or {}).get("metrics")
+    is_plain = isinstance(metrics, list) and all(isinstance(x, str) for x in metrics)
+    return f", metrics={metrics}" if metrics and is_plain else ""
 
 
 def _virtual_rows(plan):
@@ -92,10 +101,15 @@ def _virtual_rows(plan):
     yield f"tft.fine_tune(head, train, epochs={plan.stages[0].epochs}, frozen_epochs=0)"
 
 
+def _shorten(value):
+    # A rate that an optimizer kept in float32 reads 0.0010000000474974513.
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def _arguments(stage, domain):
     usual = Stage(stage.epochs)
     given = [
-        f"{name}={getattr(stage, name)!r}"
+        f"{name}={_shorten(getattr(stage, name))!r}"
         for name in _SHOWN
         if getattr(stage, name) != getattr(usual, name)
     ]

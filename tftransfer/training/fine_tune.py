@@ -27,7 +27,8 @@ from tftransfer.training.running import run_stages
 from tftransfer.training.seeding import seed_training
 from tftransfer.training.solving import check_head_solver
 from tftransfer.training.stages import check_own_rate, check_stages, plan_stages
-from tftransfer.training.strategies import plan_strategy, read_strategy
+from tftransfer.training.strategies import plan_strategy
+from tftransfer.training.strategy import read_strategy
 from tftransfer.training.virtual_rows import run_on_features
 
 _SHORT_FORM = {  # what `stages` replaces, with the defaults
@@ -263,7 +264,16 @@ def _read_stages(model, stages, short):
 
 def _read_callbacks(callbacks, stages):
     callbacks = keras.tree.flatten(callbacks if callbacks is not None else [])
+    epochs = sum(stage.epochs for stage in stages)
     for callback in callbacks:
+        first = getattr(callback, "start_epoch", 0)
+        if getattr(callback, "sets_weights", False) and first >= epochs:
+            raise ValueError(
+                "`start_epoch` must be below the number of epochs, or nothing is "
+                f"averaged. Received: {type(callback).__name__} with start_epoch="
+                f"{first}, and {epochs} epochs in all stages. Begin earlier, or train "
+                "for longer."
+            )
         if not isinstance(callback, keras.callbacks.Callback):
             raise TypeError(
                 "`callbacks` must be a list of keras.callbacks.Callback. Received: "

@@ -7,6 +7,7 @@ import keras
 
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.data.labeled_domains import pair_labeled_domains
+from tftransfer.freezing.batch_norm import batch_norms
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.flags import has_adapters
 from tftransfer.freezing.graph import graph_of
@@ -20,6 +21,8 @@ from tftransfer.rates.layerwise_rates import LayerwiseRates
 from tftransfer.training.batches import read_data
 from tftransfer.training.data_checks import check_data
 from tftransfer.training.strategies import MIXING
+
+SCRATCH_MOMENTUM = 0.9  # of BatchNormalization, as in networks that are new
 
 
 @contextlib.contextmanager
@@ -99,14 +102,18 @@ def check_preparable(model, plan):
     if plan.from_scratch and has_adapters(model):
         raise ValueError(
             "`model` must have no adapters to start from scratch, where nothing is "
-            "frozen. Received: a model with adapters. Call merge_lora(model) before."
+            "frozen. Received: a model with adapters. Give it the plain model, which "
+            "merge_lora(model) makes of one with LoRA."
         )
 
 
 def draw_weights_anew(model):
     """Replace the weights of all layers by new random ones, as their settings say.
 
-    Means and variances of preprocessing stay.
+    Means and variances of preprocessing stay. BatchNormalization gets a momentum that
+    its statistics keep up with in a short run: pretrained networks come with up to
+    0.999, at which they would lag behind the weights for thousands of steps. What a
+    regularization holds the weights near to are the new ones.
 
     Args:
         model: Functional model, or a wrapper that has one as `.model`.
@@ -116,6 +123,10 @@ def draw_weights_anew(model):
     """
     for layer, values in _draw(model):
         layer.set_weights(values)
+    for layer in batch_norms(model):
+        layer.momentum = min(layer.momentum, SCRATCH_MOMENTUM)
+    if hasattr(model, "take_start"):
+        model.take_start()
 
 
 def _draw(model):

@@ -5,93 +5,16 @@ from typing import Any
 
 from tftransfer.branches.residual_adapter import has_residual_adapters
 from tftransfer.branches.side_network import has_side_network
-from tftransfer.checks import check_choice, check_number, check_whole_number
+from tftransfer.checks import (
+    check_whole_number,
+)
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
 from tftransfer.freezing.blocks import model_blocks
 from tftransfer.freezing.graph import graph_of
 from tftransfer.freezing.recompiling import own_rate
 from tftransfer.training.stages import Stage
 
-STRATEGIES = {  # name -> what it does, in one line
-    "head_only": "the backbone stays as it is",
-    "head_then_all": "the head first, then everything at a tenth of the rate",
-    "gradual_unfreezing": "the head first, then block by block from the output down",
-    "discriminative": "the head first, then everything, each block slower than the "
-    "one above it",
-    "full": "everything at once at a tenth of the rate",
-    "from_scratch": "everything from random weights: the control",
-    "source_then_target": "everything on another labeled domain, then on the target",
-    "target_then_source": "everything on the target, then on another labeled domain",
-    "joint": "both labeled domains together, each with its share of the loss",
-    "hybrid_sharing": "both labeled domains, with last layers of their own",
-    "residual_adapter": "thin layers behind the blocks of a frozen backbone",
-    "feature_extractor_network": "a small network beside a frozen backbone",
-}
 MIXING: dict = {"joined": join_domains, "paired": pair_labeled_domains}
-OF_TWO_DOMAINS = (
-    "source_then_target",
-    "target_then_source",
-    "joint",
-    "hybrid_sharing",
-)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Strategy:
-    """A strategy of `fine_tune` by its name, with options where the name has some.
-
-    `describe_strategy` shows what it comes to for a model.
-
-    Args:
-        name: One of `"head_only"`, `"head_then_all"`, `"gradual_unfreezing"`,
-            `"discriminative"`, `"full"`, `"from_scratch"`, `"source_then_target"`,
-            `"target_then_source"`, `"joint"`, `"hybrid_sharing"`,
-            `"residual_adapter"`, `"feature_extractor_network"`.
-        source: Labeled data of the other domain, a batched `tf.data.Dataset` of
-            `(x, y)` or arrays, for the four strategies of two domains.
-        source_weight: Share of the source in the loss of `"joint"` and
-            `"hybrid_sharing"`, above 0 and below 1.
-        virtual_rows: With `"joint"`: rows to draw for each class of the target, in
-            feature space, on a frozen backbone; see `draw_virtual_features`. 0 trains
-            everything on real rows.
-        private_depth: With `"hybrid_sharing"`: blocks that each domain has for itself.
-        layer_decay: With `"discriminative"`: factor from each block to the one below.
-
-    Raises:
-        ValueError: If the name is unknown, an option is out of range, or `source` is
-            missing or has no place.
-
-    Example:
-
-    >>> tft.Strategy("discriminative", layer_decay=0.9).layer_decay
-    0.9
-    """
-
-    name: str
-    source: Any = None
-    source_weight: float = 0.5
-    virtual_rows: int = 0
-    private_depth: int | float | str = 1
-    layer_decay: float = 0.75
-
-    def __post_init__(self):
-        check_choice("strategy", self.name, STRATEGIES)
-        check_number("source_weight", self.source_weight, 0, 1)
-        check_whole_number("virtual_rows", self.virtual_rows, 0)
-        check_number("layer_decay", self.layer_decay, 0, 1)
-        if (self.name in OF_TWO_DOMAINS) != (self.source is not None):
-            needs = "have" if self.source is None else "have no"
-            given = "none" if self.source is None else "one"
-            raise ValueError(
-                f"`strategy` {self.name!r} must {needs} labeled source data. Received: "
-                f"{given}. Write tft.Strategy({self.name!r}"
-                f"{', source=dataset' if self.source is None else ''})."
-            )
-        if self.virtual_rows and self.name != "joint":
-            raise ValueError(
-                "`virtual_rows` must be 0 but for the strategy 'joint'. Received: "
-                f"virtual_rows={self.virtual_rows} with {self.name!r}. Leave it out."
-            )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,23 +39,6 @@ class Plan:
     from_scratch: bool = False
     private_depth: Any = None
     virtual_rows: int = 0
-
-
-def read_strategy(strategy):
-    """Return a `Strategy` from one or its name.
-
-    Raises:
-        ValueError: If the name is unknown or needs options.
-        TypeError: If it is neither.
-    """
-    if isinstance(strategy, Strategy):
-        return strategy
-    if not isinstance(strategy, str):
-        raise TypeError(
-            "`strategy` must be the name of one or a Strategy. Received: strategy of "
-            f"type {type(strategy).__name__}. Pass for example 'head_then_all'."
-        )
-    return Strategy(strategy)
 
 
 def plan_strategy(strategy, model, epochs):
@@ -207,6 +113,7 @@ def _plan_one_after_other(strategy, model, epochs):
 
 def _plan_joint(strategy, model, epochs):
     if strategy.virtual_rows:
+        _check_takes_virtual_rows(model)
         stages, rows = [Stage(epochs, trainable_depth=0)], strategy.virtual_rows
         return Plan(strategy, stages, ("joined",), virtual_rows=rows)
     return Plan(strategy, _head_then("all", strategy, epochs), ("joined",))
@@ -264,6 +171,16 @@ def _check_epochs(strategy, epochs):
         raise ValueError(
             f"`epochs` must be at least 2 with strategy {strategy.name!r}, which has "
             f"several stages. Received: epochs={epochs}. Give it more epochs."
+        )
+
+
+def _check_takes_virtual_rows(model):
+    if graph_of(model) is not model or has_side_network(model):
+        what = "a side network" if has_side_network(model) else "more than its graph"
+        raise ValueError(
+            "`virtual_rows` must be 0 where more than a head learns on features: "
+            "alignment, regularization and side networks see the inputs. Received: "
+            f"{model.name!r} with {what}. Pass the plain model."
         )
 
 

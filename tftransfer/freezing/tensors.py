@@ -1,5 +1,6 @@
 """What the layers of a model make, in that model's own graph."""
 
+from tftransfer.freezing.blocks import FEATURE_SUM, FEATURES, TEXT_FEATURES
 from tftransfer.freezing.graph import read_graph
 
 
@@ -22,3 +23,17 @@ def graph_tensors(model):
         for call in read_graph(model).calls
         if id(call.operation) in own and len(call.tensors) == 1
     }
+
+
+def features_tensor(model):
+    """Return the Keras tensor that the head of a model reads.
+
+    Of a model with a side network that is the sum of both; on word vectors that learn,
+    where `features` marks what stays, further up than that.
+
+    Args:
+        model: Functional `keras.Model` with a layer named `features`.
+    """
+    tensors = graph_tensors(model)
+    marks = (FEATURE_SUM, TEXT_FEATURES, FEATURES)
+    return next(tensors[name] for name in marks if name in tensors)
