@@ -56,5 +56,5 @@ def test_mixout_would_bring_units_back(build_mlp):
 
 def test_adapters_are_to_be_merged_before(build_mlp):
     model = tft.add_lora(build_mlp(), 1, targets="block1")
-    with pytest.raises(ValueError, match="Received: a model that add_lora changed"):
+    with pytest.raises(ValueError, match="Received: a model with some. Give it"):
         Annealing(model, {"head": 2})

@@ -184,5 +184,5 @@ def test_tied_layers_that_disagree_are_refused(residual):
 
 def test_adapters_are_to_be_merged_before(build):
     model = tft.add_lora(build(), 1, targets="block1_project")
-    with pytest.raises(ValueError, match="Received: a model that add_lora changed"):
+    with pytest.raises(ValueError, match="Received: a model with some. Give it"):
         tft.shrink_model(model, {"head_dense_1": [0]})

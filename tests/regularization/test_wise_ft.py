@@ -86,6 +86,9 @@ def test_a_regularized_model_is_interpolated_too(build, arrays):
         ([np.zeros(3)], {}, "Received: 1 arrays of other shapes, first at number 0"),
         (None, {"coefficients": [0.5, 1.5]}, r"Received: coefficients=\[0.5, 1.5\]"),
         (None, {"coefficients": []}, r"Received: coefficients=\[\]"),
+        (None, {"coefficients": 0.5}, r"Received: coefficients=0.5. 0 are"),
+        (None, {"coefficients": ["a"]}, r"Received: coefficients=\['a'\]"),
+        (None, {"monitor": "los"}, r"monitor='los'. Did you mean 'loss'\? Compile"),
     ],
 )
 def test_bad_arguments_are_refused(build, arrays, start, arguments, message):
@@ -93,6 +96,13 @@ def test_bad_arguments_are_refused(build, arrays, start, arguments, message):
     start = model.get_weights() if start is None else start
     with pytest.raises(ValueError, match=message):
         tft.interpolate_weights(model, start, arrays, **arguments)
+
+
+def test_a_model_or_a_path_are_no_weights(build, arrays):
+    model = build()
+    for given in (model, "start.weights.h5"):
+        with pytest.raises(TypeError, match=f"Received: {type(given).__name__}. Keep"):
+            tft.interpolate_weights(model, given, arrays)
 
 
 def test_counters_are_not_mixed():

@@ -135,8 +135,8 @@ def _copy_top(model, depth):
         if id(layer) in private and has_adapters(layer):
             raise ValueError(
                 "`model` must have no adapters in the blocks that each domain has for "
-                f"itself. Received: adapters in {layer.name!r}. Call "
-                "merge_lora(model) before."
+                f"itself. Received: adapters in {layer.name!r}. Give it the plain "
+                "model, which merge_lora(model) makes of one with LoRA."
             )
     copies: dict = {}
 

@@ -91,8 +91,9 @@ def check_no_adapters(model):
     """Raise `ValueError` for a model with adapters."""
     if has_adapters(model):
         raise ValueError(
-            "`model` must have no adapters. Received: a model that add_lora changed. "
-            "Call merge_lora(model) before, and set_trainable_depth."
+            "`model` must have no adapters. Received: a model with some. Give it the "
+            "plain model, which merge_lora(model) makes of one with LoRA, and call "
+            "set_trainable_depth."
         )
 
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tftransfer.checks import did_you_mean
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.graph import graph_of
 from tftransfer.regularization.learning_blocks import read_values
@@ -150,17 +151,26 @@ def _assign(variable, value):
 def _read_coefficients(coefficients):
     if coefficients is None:
         coefficients = [round(0.1 * number, 1) for number in range(11)]
-    values = [float(x) for x in coefficients]
+    try:
+        values = [float(x) for x in coefficients]
+    except (TypeError, ValueError):
+        values = []
     if not values or not all(0 <= x <= 1 for x in values):
         raise ValueError(
-            "`coefficients` must be at least one number in 0..1. Received: "
-            f"coefficients={list(coefficients)!r}. 0 are the pretrained weights, 1 the "
-            "tuned ones."
+            "`coefficients` must be a list of at least one number in 0..1. Received: "
+            f"coefficients={coefficients!r}. 0 are the pretrained weights, 1 the tuned "
+            "ones: pass for example (0, 0.5, 1)."
         )
     return values
 
 
 def _check_weights(pretrained, tuned):
+    if not isinstance(pretrained, (list, tuple)):
+        raise TypeError(
+            "`pretrained_weights` must be what model.get_weights() gave before "
+            f"fine-tuning. Received: {type(pretrained).__name__}. Keep "
+            "start = model.get_weights()."
+        )
     shapes = [tuple(np.shape(x)) for x in pretrained]
     expected = [tuple(x.shape) for x in tuned]
     if shapes != expected:
@@ -181,7 +191,8 @@ def _read_monitor(monitor, found):
     if monitor not in found:
         raise ValueError(
             f'`monitor` must be "auto" or one of {sorted(found)}. Received: '
-            f"monitor={monitor!r}. Compile the model with that metric."
+            f"monitor={monitor!r}. {did_you_mean(monitor, found)} Compile "
+            "the model with that metric."
         )
     return monitor
 
