@@ -67,6 +67,26 @@ def test_what_stands_still_twice_is_frozen_and_the_rest_goes_on(
         assert np.array_equal(weights.kept[1][place], weights.kept[4][place]) != moves
 
 
+def test_a_schedule_that_slows_all_down_freezes_nothing(build_uneven, dataset):
+    def train(rate):
+        model = build_uneven(keras.optimizers.SGD(rate))
+        watcher = tft.FreezeThreshold(threshold, checks=2, verbose=False)
+        model.fit(dataset, epochs=6, callbacks=[watcher], **QUIET)
+        return watcher
+
+    threshold = 1e-12
+    highest = [row["block2"] for row in train(0.1).updates]
+    threshold = 0.5 * min(highest)  # at the whole rate the upper block moves by more
+    slowing = keras.optimizers.schedules.CosineDecay(0.1, 6 * len(dataset))
+    watcher = train(slowing)
+    assert "block1" in watcher.frozen and "block2" not in watcher.frozen
+    # Below the threshold all the same, and for long enough.
+    assert max(row["block2"] for row in watcher.updates[-2:]) < threshold
+    ends = [0.05 * (1 + np.cos(np.pi * epoch / 6)) for epoch in range(7)]
+    means = np.mean([ends[:-1], ends[1:]], axis=0)
+    np.testing.assert_allclose(watcher.rates, means, rtol=1e-5)
+
+
 def test_the_optimizer_keeps_what_it_gathered(build_uneven, dataset):
     """The upper part trains on as if the bottom were put back after every step."""
     kept = []

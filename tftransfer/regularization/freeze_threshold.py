@@ -14,23 +14,28 @@ from tftransfer.regularization.learning_blocks import (
     sync_state,
 )
 
+_SLOWEST = 0.05  # share of the highest rate below which an epoch tells nothing
+
 
 class FreezeThreshold(keras.callbacks.Callback):
     """Freeze each block of the backbone once it hardly moves.
 
-    After every epoch the relative update of each block that learns is taken:
+    After every epoch the relative update of each block that learns is taken, as it
+    would be at the highest learning rate so far:
 
-        ||w - w_before|| / ||w_before||
+        ||w - w_before|| / ||w_before|| * highest rate / rate in this epoch
 
-    over its weights that learn, `w_before` being those an epoch ago. A block that
-    stays below `threshold` in `checks` epochs in a row is frozen, for good, its
-    BatchNormalization in inference mode. The optimizer keeps what it gathered for the
-    rest. A frozen bottom without gaps needs no gradients; in `fine_tune`, where it pays
+    over its weights that learn, `w_before` being those an epoch ago: what a schedule
+    slows down does not stand still, and epochs at less than a twentieth of the rate
+    tell nothing. A block that stays below `threshold` in `checks` epochs in a row is
+    frozen, for good, its BatchNormalization in inference mode. The optimizer keeps what
+    it gathered for the rest. A frozen bottom without gaps needs no gradients; in `fine_tune`, where it pays
     (at least `2` epochs are left and the data allow it), it runs once more, is stored,
     and the epochs that are left run above it. Freezing means tracing the training step
     anew, so it happens between epochs only. The head always learns.
 
-    A good threshold depends on the rate: look at `updates` of a short run.
+    A good threshold depends on the rate: look at `updates` of a short run, the lowest
+    blocks of which are those to freeze.
 
     Args:
         threshold: Relative update below which a block stands still, above 0.
@@ -38,7 +43,9 @@ class FreezeThreshold(keras.callbacks.Callback):
         verbose: Whether to print what is frozen, and at the end the time saved.
 
     Attributes:
-        updates: List of dicts, one for each epoch, from block to relative update.
+        updates: List of dicts, one for each epoch, from block to relative update as
+            it was.
+        rates: List of the mean learning rate of each epoch.
         frozen: Dict from block to the epoch, from 0, after which it was frozen.
         seconds: List of the seconds from epoch to epoch, storing included.
         saved_seconds: What the epochs after the first freezing took less than the
@@ -46,8 +53,8 @@ class FreezeThreshold(keras.callbacks.Callback):
 
     Raises:
         ValueError: If a value is out of range; in `fit`, at the first epoch in which
-            anything could be frozen, if everything would be. Later, as a schedule
-            brings the rate down, all blocks may be frozen, and the head goes on.
+            anything could be frozen, if everything would be. Later all blocks may be
+            frozen, and the head goes on.
         TypeError: If an argument has the wrong type.
 
     Example:
@@ -62,11 +69,13 @@ class FreezeThreshold(keras.callbacks.Callback):
         check_whole_number("checks", checks)
         self.threshold, self.checks, self.verbose = threshold, checks, verbose
         self.updates: list = []
+        self.rates: list = []
         self.frozen: dict = {}
         self.seconds: list = []
         self._still: dict = {}  # from block to epochs in a row
         self._before: dict = {}
         self._num_looks = 0  # since training began
+        self._rate, self._highest = 0.0, 0.0
         self._kept_apart: list = []  # whether each epoch was before the first freezing
         self._begun = 0.0
 
@@ -86,6 +95,7 @@ class FreezeThreshold(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Begin to watch the blocks that learn now."""
         self._still, self._before, self._num_looks = {}, self._read(), 0
+        self._rate = _read_rate(self.model.optimizer)
         self._begun = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -102,8 +112,12 @@ class FreezeThreshold(keras.callbacks.Callback):
             if name in self._before
         }
         self.updates.append(update)
-        self._num_looks += 1
         self._before = now
+        slowed = self._note_rate(bool(update))
+        if slowed < _SLOWEST:
+            return
+        self._num_looks += 1
+        update = {name: value / slowed for name, value in update.items()}
         for name, value in update.items():
             is_still = value < self.threshold
             self._still[name] = self._still.get(name, 0) + 1 if is_still else 0
@@ -116,6 +130,14 @@ class FreezeThreshold(keras.callbacks.Callback):
                 f"FreezeThreshold: {len(self.frozen)} blocks frozen, "
                 f"{self.saved_seconds:.1f} s saved in {len(self.seconds)} epochs."
             )
+
+    def _note_rate(self, learns):
+        """Return the mean rate of this epoch, as a share of the highest one so far."""
+        before, self._rate = self._rate, _read_rate(self.model.optimizer)
+        self.rates.append((before + self._rate) / 2)
+        if learns:
+            self._highest = max(self._highest, self.rates[-1])
+        return self.rates[-1] / self._highest if self._highest else 0.0
 
     def _read(self):
         blocks = learning_blocks(self.model)
@@ -148,6 +170,12 @@ class FreezeThreshold(keras.callbacks.Callback):
             "last. Pass a threshold between these, or freeze the backbone with "
             "trainable_depth=0."
         )
+
+
+def _read_rate(optimizer):
+    """Return the rate of an optimizer now; 1 where it has none of its own."""
+    rate = getattr(optimizer, "learning_rate", 1.0)
+    return float(keras.ops.convert_to_numpy(rate))
 
 
 def _relative_update(values, before):
