@@ -31,8 +31,9 @@ class FreezeThreshold(keras.callbacks.Callback):
     frozen, for good, its BatchNormalization in inference mode. The optimizer keeps what
     it gathered for the rest. A frozen bottom without gaps needs no gradients; in
     `fine_tune`, where it pays (at least `2` epochs are left and the data allow it), it
-    runs once more, is stored, and the epochs that are left run above it. Freezing means tracing the training step
-    anew, so it happens between epochs only. The head always learns.
+    runs once more, is stored, and the epochs that are left run above it. Freezing means
+    tracing the training step anew, so it happens between epochs only. The head always
+    learns.
 
     A good threshold depends on the rate: look at `updates` of a short run, the lowest
     blocks of which are those to freeze.
