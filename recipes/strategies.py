@@ -8,9 +8,10 @@ Result:  accuracy on 2,000 test images, 96 pixels, seeds 0 to 4, 95 % intervals:
          head_then_all       58.5 %  55.4 to 61.5   0.5
          gradual_unfreezing  57.1 %  55.8 to 58.4   1.3
          head_only           53.0 %  51.9 to 54.1   0.1
-         from_scratch         9.9 %   9.1 to 10.7   0.7: 84 steps teach it nothing
+         from_scratch        16.5 %  14.4 to 18.7   1.0: 84 steps are too few for it
          on a copy of the images that was encoded once more as JPEG, other work beside;
-         2 cores of AMD EPYC, TensorFlow 2.21.0, Keras 3.15.1, 2026-11-22
+         2 cores of AMD EPYC, TensorFlow 2.21.0, Keras 3.15.1, 2026-11-22, the last
+         row 2026-11-23, on one core
 Writes:  saved_models/strategies/ with strategies.json and strategies.png
 
 Each seed draws 20 images of each class from the training split and trains every
