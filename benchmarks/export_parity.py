@@ -87,7 +87,7 @@ def measure(handle, smoke):
         examples = take_cells(backbone.image_size)
         model = tft.build_transfer_model(backbone, num_classes=2, seed=0)
         if not is_real and has_batch_norm(model):
-            tft.adapt_batch_norm(model, examples.astype("float32"), batch_size=ROWS)
+            tft.adapt_batch_norm(model, examples.astype("float32"), batch_size=16)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "x")
         about = tft.export_model(
