@@ -1,5 +1,6 @@
 """Two workers of a Ray begun here: their answers, their deaths, what they refuse."""
 
+import contextlib
 import csv
 import functools
 import os
@@ -140,9 +141,10 @@ def test_workers_go_on_where_one_process_was_stopped(
 def kill_a_worker():
     """Kill one process of Ray that answers; return its number."""
     for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        if b"ray::MapWorker" in path.read_bytes():
-            os.kill(int(path.parent.name), signal.SIGKILL)
-            return int(path.parent.name)
+        with contextlib.suppress(OSError):  # a process that has ended since
+            if b"ray::MapWorker" in path.read_bytes():
+                os.kill(int(path.parent.name), signal.SIGKILL)
+                return int(path.parent.name)
     raise LookupError("no process of Ray is answering")
 
 
