@@ -104,6 +104,16 @@ def test_texts_and_numbers_are_predicted(tmp_path, no_fresh_process):
     predictions = texts.predict(["good", "so bad"], batch_size=1)
     np.testing.assert_allclose(predictions.to_array(), expected, atol=1e-6)
     assert len(texts.predict("good")) == 1
+    for given in (np.array(["good", "bad"]), tf.constant(["good", "bad"]), []):
+        assert len(texts.predict(given)) == len(given)
+    for wrong, told in (
+        ([None], "None, in 1 rows"),
+        (["a", 3], "3, in 2 rows"),
+        ([["a", "b"]], r"texts of shape \(1, 2\), in 1 rows"),
+        (7, "rows=7. Pass a list"),
+    ):
+        with pytest.raises(TypeError, match=f"`rows` must be .*Received: {told}"):
+            texts.predict(wrong)
 
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(1)(inputs))

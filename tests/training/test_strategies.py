@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tftransfer.alignment.aligned_model import AlignedModel
+from tftransfer.alignment.coral import CORAL
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.branches.residual_adapter import add_residual_adapters
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
@@ -328,6 +329,23 @@ def test_virtual_rows_are_refused_where_the_features_are_not_all(build):
     strategy = Strategy("joint", source=SOURCE, virtual_rows=3)
     with pytest.raises(ValueError, match="`virtual_rows` must be 0 where.*plain model"):
         plan_strategy(strategy, model, 4)
+
+
+@pytest.mark.parametrize("name", ["joint", "hybrid_sharing"])
+def test_what_does_not_go_with_two_labeled_domains_is_told(build, arrays, name):
+    def train(**extra):
+        model = AlignedModel(build(), **extra)
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
+        strategy = Strategy(name, source=arrays)
+        return fine_tune(model, arrays, strategy=strategy, epochs=2, verbose=0)
+
+    with pytest.raises(ValueError, match=f"no alignment for the strategy {name!r}.*CO"):
+        train(alignment=CORAL(0.5))
+    if name == "joint":
+        assert len(train(regularization=L2SP(1.0)).history["l2sp"]) == 2
+        return
+    with pytest.raises(ValueError, match="plain Keras model.*Leave regularization"):
+        train(regularization=L2SP(1.0))
 
 
 @pytest.mark.parametrize(

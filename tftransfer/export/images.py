@@ -12,6 +12,21 @@ from tftransfer.decoding import IMAGE_SUFFIXES, decode_image
 MAGIC = (b"\xff\xd8", b"\x89PNG", b"BM", b"GIF8")
 
 
+def check_rows(rows):
+    """Raise `TypeError` unless `rows` are a file, a text, or something with rows."""
+    if not isinstance(rows, os.PathLike) and not np.iterable(rows):
+        raise TypeError(
+            "`rows` must be files, images, texts or numbers, in a list or an array. "
+            f"Received: rows={rows!r:.99}. Pass a list, also of one."
+        )
+
+
+def are_files(rows):
+    """Whether `rows` are a list of paths."""
+    is_list = isinstance(rows, (list, tuple)) and len(rows) > 0
+    return is_list and all(isinstance(row, (str, os.PathLike)) for row in rows)
+
+
 def list_files(rows):
     """List image files as they are given; none is opened.
 

@@ -1,5 +1,6 @@
 """Predictions of an exported model, from files, images, texts or numbers."""
 
+import math
 import os
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from tftransfer.export.extra_answers import (
 )
 from tftransfer.export.extras import DOMAIN_SHIFT, EXPLAIN, FEATURES
 from tftransfer.export.images import (
+    are_files,
     check_images,
     check_readable,
+    check_rows,
     list_files,
     refuse_file,
     why_undecodable,
@@ -92,6 +95,7 @@ class ExportedModel:
         """
         check_whole_number("batch_size", batch_size)
         check_choice("on_error", on_error, ("raise", "keep"))
+        check_rows(rows)
         # All views of a row are computed at once; earlier exports have no such entry.
         batch_size = max(1, batch_size // len(self.metadata.get("augment") or [1]))
         kind = self.metadata["input"]
@@ -99,7 +103,7 @@ class ExportedModel:
             return self._predict_rows(self._read_texts(rows), batch_size)
         if kind != IMAGES:
             return self._predict_rows(self._read_numbers(rows), batch_size)
-        if isinstance(rows, (str, os.PathLike)) or _are_files(rows):
+        if isinstance(rows, (str, os.PathLike)) or are_files(rows):
             return self._predict_files(list_files(rows), batch_size, on_error)
         return self._predict_images(rows, batch_size)
 
@@ -170,12 +174,13 @@ class ExportedModel:
 
     def _read_rows(self, rows):
         """Return a list of files, images, texts or rows of numbers, all looked at."""
+        check_rows(rows)
         kind = self.metadata["input"]
         if kind == TEXTS:
             return list(self._read_texts(rows))
         if kind != IMAGES:
             return list(self._read_numbers(rows))
-        if isinstance(rows, (str, os.PathLike)) or _are_files(rows):
+        if isinstance(rows, (str, os.PathLike)) or are_files(rows):
             files = list_files(rows)
             self._check_takes_files(files)
             check_readable(files)
@@ -230,8 +235,17 @@ class ExportedModel:
 
     def _read_texts(self, texts):
         texts = [texts] if isinstance(texts, (str, bytes)) else list(texts)
-        shape = self._input_spec().shape[1:]
-        return np.array(texts, object).reshape((len(texts), *shape))
+        texts = [x.numpy() if tf.is_tensor(x) else x for x in texts]
+        shape = (len(texts), *self._input_spec().shape[1:])
+        given = np.array(texts, object)
+        wrong = [x for x in given.ravel() if not isinstance(x, (str, bytes))]
+        if wrong or given.size != math.prod(shape):
+            found = repr(wrong[0]) if wrong else f"texts of shape {given.shape}"
+            raise TypeError(
+                "`rows` must be a text or a list of texts. Received: "
+                f"{found:.99}, in {len(texts)} rows. Pass a str for each row."
+            )
+        return given.reshape(shape)
 
     def _read_numbers(self, numbers):
         spec = self._input_spec()
@@ -274,8 +288,3 @@ class ExportedModel:
                 f"{self.metadata['channels']} channels, which no image file holds. "
                 f"Received: rows={files[:3]}. Pass (n, height, width, channels)."
             )
-
-
-def _are_files(rows):
-    is_list = isinstance(rows, (list, tuple)) and len(rows) > 0
-    return is_list and all(isinstance(row, (str, os.PathLike)) for row in rows)

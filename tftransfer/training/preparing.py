@@ -99,6 +99,19 @@ def check_preparable(model, plan):
             f"{type(plain_optimizer(model.optimizer)).__name__}. Take "
             "strategy='head_then_all', or compile the model with a plain optimizer."
         )
+    name = plan.strategy.name
+    if plan.domains[0] in MIXING and getattr(model, "alignment", None) is not None:
+        raise ValueError(
+            f"`model` must have no alignment for the strategy {name!r}, which learns "
+            "from labeled rows of both domains; alignment learns from pairs. Received: "
+            f"a model with {type(model.alignment).__name__}. Leave alignment out, or "
+            "take another strategy and train on tft.pair_domains(source, target)."
+        )
+    if plan.private_depth is not None and graph_of(model) is not model:
+        raise ValueError(
+            f"`model` must be a plain Keras model for the strategy {name!r}. Received: "
+            f"one of type {type(model).__name__}. Leave regularization out."
+        )
     if plan.from_scratch and has_adapters(model):
         raise ValueError(
             "`model` must have no adapters to start from scratch, where nothing is "
