@@ -135,6 +135,20 @@ def test_limits_follow_the_figures(folder):
     assert not [limit for limit in limits if "Fewer" in limit or "points" in limit]
 
 
+def test_a_temperature_is_told_beside_figures_from_before_it(folder):
+    export = read_export(folder)
+    assert "off by 10 points" in " ".join(list_limits(export))
+    export.about["temperature"] = 1.5
+    assert "points in the mean" not in " ".join(list_limits(export))  # not known
+    figures = {"expected_calibration_error": [0.1, 0.07]}
+    export.about["calibration"] = {"figures": figures}
+    assert "off by 7 points" in " ".join(list_limits(export))
+    about = json.loads((folder / "metadata.json").read_text())
+    assert "before its temperature" not in tft.write_model_card(folder).read_text()
+    (folder / "metadata.json").write_text(json.dumps(about | {"temperature": 1.5}))
+    assert "before its temperature" in tft.write_model_card(folder).read_text()
+
+
 def test_both_kinds_write_every_block(tmp_path):
     path = tmp_path / "a.png"
     Image.new("RGB", (2, 2)).save(path)

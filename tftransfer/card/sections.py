@@ -104,6 +104,11 @@ def _measure(export):
         Table(["figure", "value", "95 % interval"], rows),
     ]
     notes = [f"{name}: {note}" for name, note in evaluation["notes"].items()]
+    if export.about.get("temperature", 1) != 1:
+        notes.append(
+            "Calibration error, log loss, Brier score and the figure of how sure it "
+            "was are of the model before its temperature; classes are the same after."
+        )
     if notes:
         blocks.append(Points(notes))
     if evaluation["per_class"]:
@@ -206,7 +211,7 @@ def list_limits(export):
             limits.append(
                 f"Fewer than {_FEW_ROWS} rows were measured of: {', '.join(rare)}."
             )
-        error = found["metrics"].get("expected_calibration_error")
+        error = _find_calibration_error(about, found)
         if error is not None and error > _UNSURE:
             limits.append(
                 f"Probabilities are off by {100 * error:.0f} points in the mean: rank "
@@ -223,6 +228,14 @@ def list_limits(export):
         "Weights and data keep their own licenses; the terms of both bind who uses it."
     )
     return limits
+
+
+def _find_calibration_error(about, evaluation):
+    """Return the error of the probabilities as they are served, `None` if unknown."""
+    if about.get("temperature", 1) == 1:
+        return evaluation["metrics"].get("expected_calibration_error")
+    found = about.get("calibration")
+    return found and found["figures"]["expected_calibration_error"][1]
 
 
 def _tell_use(export):
