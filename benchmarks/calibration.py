@@ -20,13 +20,13 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from solar_cells import build_model, load_cells
 from timing import print_rows, write_rows
 
 import tftransfer as tft
 from tftransfer.evaluation.metrics import expected_calibration_error
 
-BACKBONE, ASIDE, DRAWS = "pip:efficientnet_lite0", 1 / 6, 200
-AUGMENT = ("flip", "flip_vertical", "rotate90")
+DRAWS = 200
 HEAD_EPOCHS, HEAD_RATE, RATE = 2, 1e-3, 3e-4
 ERRORS = {
     "ECE": "expected_calibration_error",
@@ -56,11 +56,8 @@ def main(options):
 def measure(seed, options):
     """Train once; test labels are read by the errors alone."""
     started = time.perf_counter()
-    train, aside, test = load(seed, options)
-    size = (32, 32) if options.smoke else (options.size, options.size)
-    weights = {"weights": None} if options.smoke else {}
-    backbone = tft.load_backbone(BACKBONE, image_size=size, **weights)
-    model = tft.build_transfer_model(backbone, num_classes=2, seed=seed)
+    train, aside, test = load_cells(seed, options)
+    model = build_model(seed, options)
     tft.fine_tune(
         model,
         train,
@@ -81,19 +78,6 @@ def measure(seed, options):
         row |= {name: scale * before, f"{name} after": scale * after}
     row["chance"] = 100 * error_of_chance(found.after.probabilities, seed)
     return row | {"minutes": (time.perf_counter() - started) / 60}
-
-
-def load(seed, options):
-    """Return training cells, those set aside, and test cells."""
-    if options.smoke:
-        data = tft.load_synthetic(2, num_examples=64, seed=seed)
-        return data[0], data[1], data[1]
-    return tft.load_elpv(
-        seed,
-        image_size=(options.size, options.size),
-        validation_fraction=ASIDE,
-        augment=AUGMENT,
-    )
 
 
 def error_of_chance(probabilities, seed):

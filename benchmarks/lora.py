@@ -25,21 +25,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from scipy import stats
+from solar_cells import build_model, load_cells
 from timing import print_rows, write_rows
 
 import tftransfer as tft
 
-BACKBONE, BATCH_SIZE = "pip:efficientnet_lite0", 32
 FROZEN_EPOCHS, HEAD_RATE, FULL_RATE = 2, 1e-3, 3e-4
-ASIDE = 1 / 6
-AUGMENT = ("flip", "flip_vertical", "rotate90")
 FULL, LORA = "full", "LoRA"
 
 
 def main(options):
     rows = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
-        data = load(seed, options)
+        data = load_cells(seed, options)
         for method in (FULL, LORA):
             rates = options.full_rates if method == FULL else options.lora_rates
             runs = [run(method, rate, seed, data, options) for rate in rates]
@@ -53,31 +51,11 @@ def main(options):
         write_rows(options.save, rows, summary=summary, options=vars(options))
 
 
-def load(seed, options):
-    """Return training, validation and test cells."""
-    if options.smoke:
-        data = tft.load_synthetic(2, num_examples=64, seed=seed)
-        return data[0], data[1], data[1]
-    return tft.load_elpv(
-        seed,
-        image_size=(options.size, options.size),
-        batch_size=BATCH_SIZE,
-        validation_fraction=ASIDE,
-        augment=AUGMENT,
-    )
-
-
 def run(method, rate, seed, data, options):
     """Train once; the test accuracy is read here and chooses nothing."""
     train, validation, test = data
     started = time.perf_counter()
-    weights = {"weights": None} if options.smoke else {}
-    size = (32, 32) if options.smoke else (options.size, options.size)
-    model = tft.build_transfer_model(
-        tft.load_backbone(BACKBONE, image_size=size, **weights),
-        num_classes=2,
-        seed=seed,
-    )
+    model = build_model(seed, options)
     if method == LORA:
         keras.utils.set_random_seed(seed)
         tft.add_lora(model, options.rank, alpha=options.alpha)

@@ -83,7 +83,14 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "store",
         "writing",
     },
-    "validation": {"checks", "distribution", "methods", "tasks", "weighting"},
+    "validation": {
+        "checks",
+        "distribution",
+        "freezing",
+        "methods",
+        "tasks",
+        "weighting",
+    },
     "alignment": {"checks", "freezing", "regularization"},
     "regularization": {"checks", "freezing"},
     "pruning": {

@@ -4,9 +4,9 @@ import tensorflow as tf
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
+_MOST_PIXELS = 178_956_970  # of a JPEG or PNG, as in Pillow: half a gigabyte in color
 # The least that pixels can take: one bit for each 8x8 block in Huffman-coded JPEGs, and
 # for PNGs one bit each, of which deflate makes a byte of 1032.
-MOST_PIXELS = 178_956_970  # of a JPEG or PNG, as in Pillow: half a gigabyte in color
 _MOST_PIXELS_PER_BYTE = {"JPEG": 8 * 64, "PNG": 8 * 1032}
 
 
@@ -108,9 +108,9 @@ def _check_claim(kind, encoded, height, width):
     num_bytes = tf.cast(tf.strings.length(encoded), tf.int64)
     return tf.debugging.assert_less_equal(
         pixels,
-        tf.minimum(_MOST_PIXELS_PER_BYTE[kind] * num_bytes, MOST_PIXELS),
+        tf.minimum(_MOST_PIXELS_PER_BYTE[kind] * num_bytes, _MOST_PIXELS),
         message=f"The {kind} claims more pixels than its bytes can hold, or more than "
-        f"{MOST_PIXELS:,}.",
+        f"{_MOST_PIXELS:,}.",
     )
 
 

@@ -11,6 +11,7 @@ from tftransfer.freezing.blocks import model_blocks
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.models import AlignedModel, load_model
 from tftransfer.training.fine_tune import fine_tune
+from tftransfer.validation.model_outputs import reader_of
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (5, 3, 4), (5, 3, 2, 4)])
@@ -114,3 +115,12 @@ def test_alignment_looks_at_what_the_head_reads(add, model, data):
     )
     history = fine_tune(aligned, batches, epochs=1, frozen_epochs=0, verbose=0)
     assert history.history["alignment_loss"][0] > 0
+
+
+def test_scores_without_labels_read_the_adapted_model(model, data):
+    adapted = add_residual_adapters(model)
+    for weight in adapted.trainable_weights:
+        weight.assign(weight + 0.1)
+    features, outputs = reader_of(adapted).predict(data[0], verbose=0)
+    np.testing.assert_array_equal(outputs, adapted.predict(data[0], verbose=0))
+    assert features.shape == (16, 8)

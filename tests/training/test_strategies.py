@@ -362,3 +362,17 @@ def test_options_without_effect_are_refused(name, option):
     *_, word = option
     with pytest.raises(ValueError, match=f"`{word}` must be .*Received: {word}="):
         Strategy(name, **option)
+
+
+def test_virtual_rows_are_drawn_where_the_head_begins(arrays):
+    """On word vectors that learn, `features` marks what stays, below other layers."""
+    inputs = keras.Input((6,))
+    x = keras.layers.Dense(5, name="block1")(inputs)
+    x = keras.layers.Activation("linear", name="features")(x)
+    x = keras.layers.Dense(4)(x)
+    x = keras.layers.Activation("linear", name="text_features")(x)
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
+    strategy = Strategy("joint", source=arrays, virtual_rows=3)
+    history = fine_tune(model, arrays, strategy=strategy, epochs=2, verbose=0)
+    assert len(history.epoch) == 2

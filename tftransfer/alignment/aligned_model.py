@@ -70,7 +70,7 @@ class AlignedModel(keras.Model):
 
     def take_start(self):
         """Let the weights as they are now be those that the model stays near."""
-        for weight, start in self._pairs() if self.start is not None else ():
+        for weight, start in self._pairs():
             if isinstance(start, keras.Variable):
                 start.assign(weight)
 

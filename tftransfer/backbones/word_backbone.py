@@ -17,6 +17,7 @@ from tftransfer.backbones.word_vectors import (
     reduce_dimensions,
 )
 from tftransfer.checks import check_choice, check_whole_number
+from tftransfer.freezing.blocks import FEATURES, TEXT_FEATURES
 from tftransfer.text.token_ids import TokenIds, check_token_options
 from tftransfer.text.words import (
     FIRST_WORD,
@@ -123,7 +124,7 @@ def build_word_backbone(
     is_fixed_whole = tables.learned is None and encoder == "mean"
     x = _look_up(ids, is_word, tables, sharing, marked=not is_fixed_whole)
     x = encode_words(x, is_word, encoder, width, sequence_length)
-    name = "features" if is_fixed_whole else "text_features"
+    name = FEATURES if is_fixed_whole else TEXT_FEATURES
     features = layers.Activation("linear", dtype="float32", name=name)(x)
     return keras.Model(texts, features, name="words")
 

@@ -266,6 +266,11 @@ def _read_callbacks(callbacks, stages):
     callbacks = keras.tree.flatten(callbacks if callbacks is not None else [])
     epochs = sum(stage.epochs for stage in stages)
     for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(
+                "`callbacks` must be a list of keras.callbacks.Callback. Received: "
+                f"one of type {type(callback).__name__}. Pass instances, not classes."
+            )
         first = getattr(callback, "start_epoch", 0)
         if getattr(callback, "sets_weights", False) and first >= epochs:
             raise ValueError(
@@ -273,11 +278,6 @@ def _read_callbacks(callbacks, stages):
                 f"averaged. Received: {type(callback).__name__} with start_epoch="
                 f"{first}, and {epochs} epochs in all stages. Begin earlier, or train "
                 "for longer."
-            )
-        if not isinstance(callback, keras.callbacks.Callback):
-            raise TypeError(
-                "`callbacks` must be a list of keras.callbacks.Callback. Received: "
-                f"one of type {type(callback).__name__}. Pass instances, not classes."
             )
         if isinstance(callback, Resume):
             raise ValueError(

@@ -5,9 +5,7 @@ from typing import Any
 
 from tftransfer.branches.residual_adapter import has_residual_adapters
 from tftransfer.branches.side_network import has_side_network
-from tftransfer.checks import (
-    check_whole_number,
-)
+from tftransfer.checks import check_whole_number
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
 from tftransfer.freezing.blocks import model_blocks
 from tftransfer.freezing.graph import graph_of

@@ -11,7 +11,7 @@ from tftransfer.features.extract_features import extract_features
 from tftransfer.freezing.blocks import FEATURES
 from tftransfer.freezing.depth import set_trainable_depth
 from tftransfer.freezing.graph import graph_of
-from tftransfer.freezing.tensors import features_tensor
+from tftransfer.freezing.tensors import graph_tensors
 from tftransfer.training.batches import TrainingData
 from tftransfer.training.running import run_stages
 from tftransfer.training.virtual_features import draw_virtual_features
@@ -69,7 +69,7 @@ def run_on_features(
     rows = TrainingData("train", rows)
     if validation is not None:
         validation = TrainingData("validation_data", extract(validation.source))
-    head = keras.Model(features_tensor(graph), graph.output)
+    head = keras.Model(graph_tensors(graph)[FEATURES], graph.output)
     head.compile_from_config(model.get_compile_config())
     prepare_replicas(head)
     stages = [dataclasses.replace(stage, trainable_depth=None) for stage in stages]

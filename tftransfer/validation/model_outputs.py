@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from tftransfer.distribution.predicting import predict_batch
-
-FEATURES = "features"
+from tftransfer.freezing.blocks import FEATURES
+from tftransfer.freezing.tensors import graph_tensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +47,8 @@ def reader_of(model):
             f"{model.name!r} of class {type(model).__name__}, which has no graph. "
             "Use the functions of tftransfer.validation.validators on its outputs."
         )
-    names = [layer.name for layer in plain.layers]
-    if FEATURES in names:
-        features = plain.get_layer(FEATURES).output
-    else:
-        features = plain.layers[-1].input
+    # Not `get_layer(...).output`: that is of the graph before adapters were added.
+    features = graph_tensors(plain).get(FEATURES, plain.layers[-1].input)
     return keras.Model(plain.inputs, [features, plain.outputs[0]])
 
 
