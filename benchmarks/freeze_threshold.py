@@ -2,10 +2,12 @@
 
 Run:  python benchmarks/freeze_threshold.py --save freeze_threshold.json
       ... --epochs 10 --seeds 3 --threshold 0.004
+      ... --data cifar10 --size 96 --data-dir tfds    10,000 test images, not 656
       ... --smoke          made-up images of 64 x 64, a minute
       pip install "tftransfer[demo,fast]"
-Data: solar cells of ELPV at 224 x 224, 75 to 25, another split for each seed, no
-augmentation (stored features would differ). One epoch for the head, then all of
+Data: solar cells of ELPV at 224 x 224, 75 to 25, another split for each seed; or 5,000
+training images of CIFAR-10, others for each seed. No augmentation (stored features
+would differ). One epoch for the head, then all of
 EfficientNet-Lite0 with Adam from 3e-4 along a cosine.
 The threshold, unless given: the first plain run tells the relative updates of the
 blocks, and their lower third after the second full epoch is taken, so that about a
@@ -34,6 +36,7 @@ from timing import print_rows, write_rows
 import tftransfer as tft
 
 RATE, HEAD_RATE = 3e-4, 1e-2
+CIFAR_IMAGES = 5000
 PLAIN, FROZEN, STORED = "plain", "threshold, cache=False", "threshold"
 
 
@@ -42,6 +45,12 @@ def load_data(options, seed):
     if options.smoke:
         return tft.load_synthetic(
             2, num_splits=2, num_examples=options.images, image_size=size, seed=seed
+        )
+    if options.data == "cifar10":
+        count = options.images or CIFAR_IMAGES
+        splits = [f"train[{count * seed}:{count * (seed + 1)}]", "test"]
+        return tft.load_tfds(
+            "cifar10", splits, data_dir=options.data_dir, image_size=size, seed=seed
         )
     train, test = tft.load_elpv(seed, image_size=size, cache=True)
     if options.images:
@@ -54,7 +63,10 @@ def run_rival(name, data, options, seed):
     train, test = data
     size = (options.size, options.size)
     model = tft.build_transfer_model(
-        "pip:efficientnet_lite0", num_classes=2, image_size=size, seed=seed
+        "pip:efficientnet_lite0",
+        num_classes=10 if options.data == "cifar10" else 2,
+        image_size=size,
+        seed=seed,
     )
     # In the plain run it only looks: nothing ever stands still as long as that.
     checks = options.epochs + 2 if name == PLAIN else options.checks
@@ -143,6 +155,8 @@ def read_options():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--data", default="elpv", choices=("elpv", "cifar10"))
+    parser.add_argument("--data-dir", help="of TFDS, for CIFAR-10")
     parser.add_argument("--images", type=int, help="training images; all by default")
     parser.add_argument("--size", type=int)
     parser.add_argument("--epochs", type=int)

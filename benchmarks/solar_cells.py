@@ -7,14 +7,16 @@ import tftransfer as tft
 
 ASIDE = 1 / 6  # of the training cells, for choices
 SMOKE_SIZE = (32, 32)
+TURNED = ("flip", "flip_vertical", "rotate90")  # a cell has no upper side
 
 
-def load_cells(seed, options):
-    """Return training cells, with flips and quarter turns, those aside, test cells.
+def load_cells(seed, options, augment=TURNED):
+    """Return training cells, cells set aside, test cells.
 
     Args:
         seed: Of the split.
         options: With `size`, pixels a side, and `smoke` for made-up images.
+        augment: Of the training cells, `None` for none.
     """
     if options.smoke:
         data = tft.load_synthetic(2, num_examples=64, seed=seed)
@@ -23,7 +25,7 @@ def load_cells(seed, options):
         seed,
         image_size=(options.size, options.size),
         validation_fraction=ASIDE,
-        augment=("flip", "flip_vertical", "rotate90"),
+        augment=augment,
     )
 
 

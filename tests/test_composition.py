@@ -17,10 +17,14 @@ STRATEGIES = ("head_only", "gradual_unfreezing", "discriminative", "from_scratch
 ALIGNMENTS = (None, "coral", "mmd", "both")
 HEADS = ("linear", "mlp")
 TASKS = ("classification", "multi_label", "regression")
+TWO_DOMAINS = ("source_then_target", "target_then_source", "joint", "hybrid_sharing")
 MADE = {
     "coral": lambda: tft.CORAL(0.5),
     "mmd": lambda: tft.MMD(0.5),
     "both": lambda: [tft.CORAL(0.5), tft.MMD(0.5)],
+    "dann": lambda: tft.DANN(0.5),
+    "cdan": lambda: tft.CDAN(0.5),
+    "mcc": lambda: tft.MCC(0.5),
 }
 PRODUCT = [
     pytest.param(
@@ -107,6 +111,58 @@ def test_any_of_them_train_together(
         assert not any(name.endswith("conv/kernel") for name in moved)
     plain = getattr(model, "model", model)
     assert plain.predict(images, verbose=0).shape == (32, 3)
+
+
+OF_TWO = [
+    pytest.param(
+        *(strategy, alignment, HEADS[number % 2]),
+        # What looks at classes needs some.
+        TASKS[number % 3] if alignment in ("coral", "mmd", "both") else TASKS[0],
+        marks=[] if number % 9 == 0 else pytest.mark.slow,
+    )
+    for number, (strategy, alignment) in enumerate(
+        itertools.product((*STRATEGIES, *TWO_DOMAINS), MADE)
+    )
+    if strategy in TWO_DOMAINS or alignment in ("dann", "cdan", "mcc")
+]
+
+
+@pytest.mark.parametrize("strategy, alignment, head, task", OF_TWO)
+def test_two_domains_with_labels_or_without_are_aligned_any_way(
+    strategy, alignment, head, task, backbone, rng
+):
+    model = tft.build_transfer_model(
+        backbone,
+        num_classes=3,
+        task=task,
+        image_size=(8, 8),
+        head=head,
+        alignment=MADE[alignment](),
+        seed=0,
+    )
+    images = rng.integers(0, 256, (32, 8, 8, 3)).astype("float32")
+    rows = images, labels_of(task, rng, 32)
+    data = tf.data.Dataset.from_tensor_slices(rows).batch(16)
+    train = tft.pair_domains(data, data.map(lambda x, y: x))
+    if strategy in TWO_DOMAINS:
+        train, strategy = data, tft.Strategy(strategy, source=data)
+    before = [weight.numpy() for weight in model.model.trainable_weights]
+
+    history = tft.fine_tune(
+        *(model, train),
+        validation_data=data,
+        strategy=strategy,
+        epochs=3,
+        seed=0,
+        verbose=0,
+    )
+
+    assert len(history.history["alignment_loss"]) == 3
+    assert all(np.isfinite(values).all() for values in history.history.values())
+    after = [weight.numpy() for weight in model.model.trainable_weights]
+    assert len(after) >= len(before)
+    assert (model.model.get_layer("logits").kernel != before[-2]).numpy().any()
+    assert model.model.predict(images, verbose=0).shape == (32, 3)
 
 
 SCRIPT = """

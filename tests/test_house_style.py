@@ -91,7 +91,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "tasks",
         "weighting",
     },
-    "alignment": {"checks", "freezing", "regularization"},
+    "alignment": {"checks", "distribution", "freezing", "regularization"},
     "regularization": {"checks", "freezing"},
     "pruning": {
         "checks",
@@ -129,7 +129,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "freezing",
         "store",
     },
-    "branches": {"checks", "distribution", "freezing"},
+    "branches": {"alignment", "checks", "distribution", "freezing"},
     "checkpoints": {
         "_version",
         "checks",

@@ -78,6 +78,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "describe_trainable": "freezing.description",
     "diagnose": "diagnosis.diagnose",
     "draw_virtual_features": "training.virtual_features",
+    "draw_weights_anew": "training.random_weights",
     "evaluate": "evaluation.evaluate",
     "evaluate_predictions": "evaluation.predictions",
     "explain": "explanation.explain",

@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tftransfer.alignment.coral import CORAL
+from tftransfer.alignment.layer import Alignment
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.data.labeled_domains import pair_labeled_domains
 from tftransfer.freezing.depth import set_trainable_depth
@@ -50,6 +52,43 @@ def test_the_loss_is_the_weighted_mean_of_both_domains(model, data, pairs):
     one = loss(labels[:4], shared.source_model(source))
     other = loss(labels[4:], model(target))
     np.testing.assert_allclose(found, (one + other) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("private_depth", [0, 1])
+def test_an_alignment_draws_the_features_of_both_together(
+    private_depth, model, data, pairs
+):
+    class MeanDistance(Alignment):
+        def distance(self, source, target):
+            means = [keras.ops.mean(x, axis=0) for x in (source, target)]
+            return keras.ops.sum(keras.ops.square(means[0] - means[1]))
+
+    layer = MeanDistance(0.25, on="features")
+    shared = HybridSharing(model, private_depth, layer)
+    layer_of_source = shared.source_model.layers[-1]
+    layer_of_source.set_weights([np.full((8, 2), 2.0), np.ones(2)])
+    (source, target), labels, weights = next(iter(pairs))
+    features = keras.Model(model.input, model.get_layer("features").output)
+    # Copies have equal weights, so one network gives the features of both.
+    means = [np.mean(features(x, training=True), axis=0) for x in (source, target)]
+    shared([source, target], training=True)
+    np.testing.assert_allclose(
+        shared.losses, [0.25 * np.sum((means[0] - means[1]) ** 2)], rtol=1e-4
+    )
+    logits = shared([source, target])
+    assert not shared.losses
+    np.testing.assert_allclose(logits[:4], shared.source_model(source), rtol=1e-5)
+    np.testing.assert_allclose(logits[4:], model(target), rtol=1e-5)
+
+
+def test_a_file_of_an_aligned_one_loads(model, data, tmp_path):
+    shared = HybridSharing(model, 1, CORAL(0.5))
+    shared.save(tmp_path / "shared.keras")
+    loaded = load_model(tmp_path / "shared.keras")
+    assert loaded.alignment.weight == 0.5
+    np.testing.assert_array_equal(
+        shared.predict(data[0], verbose=0), loaded.predict(data[0], verbose=0)
+    )
 
 
 @pytest.mark.slow

@@ -86,13 +86,19 @@ def test_pairs_go_through_the_longer_one_or_the_source():
     few, many = dataset(4, 0), dataset(12, 1)
     assert len(list(pair_labeled_domains(few, many))) == 3
     assert len(list(pair_labeled_domains(few, many, epoch="source"))) == 1
+    assert len(list(pair_labeled_domains(few, many, epoch="target"))) == 3
+    assert len(list(pair_labeled_domains(many, few, epoch="target"))) == 1
 
 
-@pytest.mark.parametrize("function", [join_domains, pair_labeled_domains])
 @pytest.mark.parametrize("share", [0, 1])
-def test_a_domain_without_weight_is_refused(function, share):
+def test_a_domain_without_weight_is_told_apart_in_pairs_only(share):
     with pytest.raises(ValueError, match=rf"above 0 and below 1.*={share}\. Train on"):
-        function(dataset(4, 0), dataset(4, 1), source_weight=share)
+        join_domains(dataset(4, 0), dataset(4, 1), source_weight=share)
+    pairs = pair_labeled_domains(dataset(4, 0), dataset(4, 1, 2), source_weight=share)
+    _, _, weights = next(iter(pairs))
+    # The mean over the six rows of a pair stays 1.
+    expected = [6 / 4] * 4 + [0] * 2 if share else [0] * 4 + [6 / 2] * 2
+    np.testing.assert_allclose(weights, expected)
 
 
 @pytest.mark.parametrize("function", [join_domains, pair_labeled_domains])

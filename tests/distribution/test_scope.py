@@ -126,6 +126,15 @@ def test_hybrid_sharing_is_refused(monkeypatch):
         tft.HybridSharing(model, 0)
 
 
+def test_labels_of_both_domains_are_refused(monkeypatch):
+    model = tft.AlignedModel(build(), tft.CORAL())
+    replicas = types.SimpleNamespace(num_replicas_in_sync=2)
+    monkeypatch.setattr(model, "_distribute_strategy", replicas)
+    with pytest.raises(ValueError, match="`labels_both` must be trained on one.*2 rep"):
+        model.labels_both = True
+    assert model.labels_both is False
+
+
 def test_a_last_batch_without_a_row_for_each_is_refused():
     model = stand_in(4)
     for rows in (0, 4, 5):

@@ -7,6 +7,7 @@ from tftransfer.alignment.aligned_model import AlignedModel
 from tftransfer.alignment.coral import CORAL
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.branches.residual_adapter import add_residual_adapters
+from tftransfer.data.domains import pair_domains
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
 from tftransfer.features.extract_features import extract_features
 from tftransfer.lora.adapters import add_lora
@@ -14,10 +15,10 @@ from tftransfer.rates.layerwise_rates import LayerwiseRates
 from tftransfer.regularization.l2_sp import L2SP
 from tftransfer.training.describing import describe_strategy
 from tftransfer.training.fine_tune import fine_tune
-from tftransfer.training.preparing import SCRATCH_MOMENTUM, draw_weights_anew
+from tftransfer.training.random_weights import SCRATCH_MOMENTUM, draw_weights_anew
 from tftransfer.training.stages import Stage
 from tftransfer.training.strategies import plan_strategy
-from tftransfer.training.strategy import STRATEGIES, Strategy
+from tftransfer.training.strategy import OF_TWO_DOMAINS, STRATEGIES, Strategy
 from tftransfer.training.virtual_features import draw_virtual_features
 
 SOURCE = (np.zeros((4, 6), "float32"), np.arange(4) % 3)
@@ -275,7 +276,8 @@ def test_what_is_described_runs_and_gives_the_same(name, build, arrays, equal_we
     fine_tune(named, train, strategy=strategy, epochs=4, seed=3, verbose=0)
     code = code.replace("stages=stages)", "stages=stages, seed=3, verbose=0)")
     if name == "from_scratch":  # draw at the same place of the random numbers
-        code = code.replace("model.set_weights", "start(model)\nmodel.set_weights")
+        draw = "tft.draw_weights_anew(model)"
+        code = code.replace(draw, f"start(model)\n{draw}")
     names = {"tft": tft, "keras": keras, "np": np, "model": manual, "train": train}
 
     def start(model):
@@ -331,21 +333,43 @@ def test_virtual_rows_are_refused_where_the_features_are_not_all(build):
         plan_strategy(strategy, model, 4)
 
 
-@pytest.mark.parametrize("name", ["joint", "hybrid_sharing"])
-def test_what_does_not_go_with_two_labeled_domains_is_told(build, arrays, name):
-    def train(**extra):
-        model = AlignedModel(build(), **extra)
+@pytest.mark.parametrize("name", OF_TWO_DOMAINS)
+def test_two_labeled_domains_are_aligned_as_by_hand(name, build, arrays, equal_weights):
+    import tftransfer as tft
+
+    data = tf.data.Dataset.from_tensor_slices(arrays).batch(16)
+    moved = arrays[0] + np.float32(1), (arrays[1] + 1) % 3
+    source = tf.data.Dataset.from_tensor_slices(moved).batch(12)
+
+    def aligned():
+        model = AlignedModel(build(), CORAL(0.5))
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
+        return model
+
+    named, manual = aligned(), aligned()
+    strategy = Strategy(name, source=source)
+    history = fine_tune(named, data, strategy=strategy, epochs=4, seed=3, verbose=0)
+    assert len(history.history["alignment_loss"]) == 4
+    assert min(history.history["alignment_loss"]) > 0
+    assert named.labels_both is False
+    code = describe_strategy(strategy, aligned(), epochs=4)
+    code = code.replace("stages=stages)", "stages=stages, seed=3, verbose=0)")
+    exec(code, {"tft": tft, "model": manual, "train": data, "source": source})
+    equal_weights(named, manual)
+    with pytest.raises(ValueError, match="labeled data of the target alone.*pairs of"):
+        fine_tune(aligned(), pair_domains(source, data), strategy=strategy)
+
+
+def test_regularization_goes_with_joint_and_not_with_copies(build, arrays):
+    def train(name):
+        model = AlignedModel(build(), regularization=L2SP(1.0))
         model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
         strategy = Strategy(name, source=arrays)
         return fine_tune(model, arrays, strategy=strategy, epochs=2, verbose=0)
 
-    with pytest.raises(ValueError, match=f"no alignment for the strategy {name!r}.*CO"):
-        train(alignment=CORAL(0.5))
-    if name == "joint":
-        assert len(train(regularization=L2SP(1.0)).history["l2sp"]) == 2
-        return
-    with pytest.raises(ValueError, match="plain Keras model.*Leave regularization"):
-        train(regularization=L2SP(1.0))
+    assert len(train("joint").history["l2sp"]) == 2
+    with pytest.raises(ValueError, match="no regularization.*'hybrid_sharing'.*Leave"):
+        train("hybrid_sharing")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """A model that learns from more than labels, with plain fit."""
 
 import keras
+from keras import ops
 
 from tftransfer.alignment.model_parts import ModelParts, pool
 from tftransfer.alignment.several import SeveralAlignments
+from tftransfer.distribution.scope import check_single
 from tftransfer.regularization.layer import TrainingPass
 from tftransfer.regularization.starting_weights import (
     StartingWeights,
@@ -26,15 +28,24 @@ class AlignedModel(keras.Model):
     model takes. `evaluate` and `predict` take one input and count the loss of the
     labels alone. Set the depth of this model, not of `.model`: this one is compiled.
 
+    Where the target has labels too, set `labels_both` before training: `fit` then takes
+    what `pair_labeled_domains` makes, and learns from the labels of both while it
+    aligns them.
+
     Args:
         model: Functional `keras.Model` with a layer named `features`, raw input to
             logits. It stays at hand as `.model`: the plain model to save or export.
         alignment: `Alignment` layer, a list of them to be added, or `None`.
         regularization: `Regularization` layer, a list of them to be added, or `None`.
 
+    Attributes:
+        labels_both: Whether pairs come with the labels of both domains, `False` at
+            first; a saved model does not keep it.
+
     Raises:
         ValueError: If `model` has no layer named `features`, or weights that a
-            regularization replaces lie in a SavedModel.
+            regularization replaces lie in a SavedModel; if `labels_both` is set where
+            the model has copies on several devices.
 
     Reference:
         [Sun & Saenko, 2016](https://arxiv.org/abs/1607.01719), figure 1.
@@ -66,7 +77,19 @@ class AlignedModel(keras.Model):
             shapes = {"features": (None, width), "logits": model.output_shape}
             alignment.build(shapes, shapes)
         self._aligns, self._regularizes = alignment is not None, bool(regularization)
+        self._labels_both = False
         self.built = True  # the plain model is
+
+    @property
+    def labels_both(self):
+        """Whether pairs come with the labels of both domains."""
+        return self._labels_both
+
+    @labels_both.setter
+    def labels_both(self, value):
+        if value:
+            check_single(self, "labels_both")
+        self._labels_both = bool(value)
 
     def take_start(self):
         """Let the weights as they are now be those that the model stays near."""
@@ -103,25 +126,30 @@ class AlignedModel(keras.Model):
         return None
 
     def call(self, inputs, training=None):
-        """Return the logits of one input, or of the source in a pair."""
+        """Return the logits of one input, or of what has labels in a pair."""
         for tracker in self._trackers():
             tracker.forget()
-        is_pair = self.alignment is not None and isinstance(inputs, (list, tuple))
-        source = inputs[0] if is_pair else inputs
-        self._aligns = bool(is_pair and training and self.alignment.weight)
+        aligns = self.alignment is not None
+        is_pair = (aligns or self.labels_both) and isinstance(inputs, (list, tuple))
+        source, target = inputs if is_pair else (inputs, None)
+        has_both = is_pair and self.labels_both
+        self._aligns = bool(aligns and is_pair and training and self.alignment.weight)
         self._regularizes = bool(training and self.regularization)
-        if not self._aligns and not self._regularizes:
+        if not self._aligns and not self._regularizes and not has_both:
             return self.model(source, training=training)
         if self._parts.has_other_maps():
             self._parts.choose_maps()
         with other_weights(self.model, self._replacements()):
-            made = self._run(source, inputs[1] if self._aligns else None, training)
+            wanted = target if self._aligns or has_both else None
+            made = self._run(source, wanted, training)
         if self._aligns:
             domains = [{**x, "features": pool(x["features"])} for x in made]
             features_learn = bool(self._parts.backbone.trainable_variables)
             self.add_loss(self.alignment(*domains, features_learn=features_learn))
         if self._regularizes:
             self._add_penalties(source, made[0])
+        if has_both:
+            return ops.concatenate([x["logits"] for x in made], axis=0)
         return made[0]["logits"]
 
     def _run(self, source, target, training):
@@ -131,14 +159,19 @@ class AlignedModel(keras.Model):
         )
         if target is None and not looks_inside:
             return [{"logits": self.model(source, training=training)}]
-        if target is None:
-            made = [self._parts.run(source, training)]
-        else:
-            made = self._parts.run_pair(source, target, training)
-        return [
-            {**x, "logits": self._parts.head(x["features"], training=training)}
-            for x in made
-        ]
+        if target is not None:
+            return self.run_pair(source, target, training)
+        made = self._parts.run(source, training)
+        return [self.with_logits(self._parts, made, training)]
+
+    def run_pair(self, source, target, training):
+        """Run both domains: a dict of features, logits and maps for each."""
+        made = self._parts.run_pair(source, target, training)
+        return [self.with_logits(self._parts, x, training) for x in made]
+
+    def with_logits(self, parts, made, training):
+        """Return what the backbone of `parts` made, and what its head makes of it."""
+        return {**made, "logits": parts.head(made["features"], training=training)}
 
     def _replacements(self):
         if not self._regularizes:

@@ -13,20 +13,21 @@ class ModelParts:
     Args:
         model: Functional `keras.Model` with a layer named `features`.
         map_names: Names of layers whose outputs are wanted as well.
+        suffix: What names of layers may end with, see `features_tensor`.
 
     Raises:
         ValueError: If `model` has no layer named `features`.
     """
 
-    def __init__(self, model, map_names=()):
+    def __init__(self, model, map_names=(), suffix=""):
         names = [layer.name for layer in model.layers]
-        if "features" not in names:
+        if not {"features", f"features{suffix}"}.intersection(names):
             raise ValueError(
                 "`model` must have a layer named 'features', where backbone and head "
                 f"meet. Received: layers {names[-3:]} at the end. Build it with "
                 "build_transfer_model."
             )
-        features = features_tensor(model)
+        features = features_tensor(model, suffix)
         self.backbone = keras.Model(model.input, features)
         self.head = keras.Model(features, model.output)
         tensors = graph_tensors(model) if map_names else {}

@@ -1,23 +1,27 @@
 """Two domains through one network: layers fixed, shared, and each domain's own."""
 
 import keras
-from keras import ops
 
+from tftransfer.alignment.aligned_model import AlignedModel
+from tftransfer.alignment.model_parts import ModelParts
 from tftransfer.branches.rewiring import check_flat, rewire
 from tftransfer.distribution.scope import check_single
 from tftransfer.freezing.blocks import split_model
 from tftransfer.freezing.depth import check_depth, open_layers
 from tftransfer.freezing.flags import has_adapters, set_own_flag
 
+_SUFFIX = "_source"  # of the names of the source's own layers
+
 
 @keras.saving.register_keras_serializable(package="tftransfer")
-class HybridSharing(keras.Model):
+class HybridSharing(AlignedModel):
     """A transfer model that learns from two labeled domains, partly apart.
 
     The last blocks and the head exist twice, one copy for each domain, and learn from
     that domain alone; the blocks below are shared and learn from both, as far down as
     `trainable_depth` opens them; what lies below stays fixed. So a scarce target gets
-    general features from the plentiful source, and its own last layers.
+    general features from the plentiful source, and its own last layers. An alignment
+    draws together the features that both end with.
 
     `fit` takes what `pair_labeled_domains` makes; `evaluate` and `predict` take one
     input, the target's. Metrics during training are of both domains together. The
@@ -28,6 +32,7 @@ class HybridSharing(keras.Model):
             alignment. It is the target's, at hand as `.model`, and learns in place.
         private_depth: How much each domain has for itself, counted from the output as
             `trainable_depth`: 0 is the head alone.
+        alignment: `Alignment` layer, a list of them to be added, or `None`.
 
     Attributes:
         source_model: The functional model of the source domain.
@@ -58,30 +63,19 @@ class HybridSharing(keras.Model):
         [Bousmalis et al., 2016](https://arxiv.org/abs/1608.06019), figure 1.
     """
 
-    def __init__(self, model, private_depth=1, **kwargs):
-        check_flat(model, "Build it without alignment.")
+    def __init__(self, model, private_depth=1, alignment=None, **kwargs):
+        check_flat(model, "Build it without alignment, and pass that here.")
         check_depth(model, private_depth)
         check_single(model, "HybridSharing")
-        policy = {"dtype": model.dtype_policy, "autocast": False}
-        super().__init__(**{**policy, **kwargs})
-        self.model, self.private_depth = model, private_depth
+        super().__init__(model, alignment, **kwargs)
+        self.private_depth, self.labels_both = private_depth, True
         self.source_model, self._copies = _copy_top(model, private_depth)
+        self._source_parts = ModelParts(self.source_model, suffix=_SUFFIX)
         self.follow_flags()
-        self.built = True
         if model.compiled:
             # Keras builds it when it loads a file and then misses its state.
             model.optimizer.build(model.trainable_variables)
             self.compile_from_config(model.get_compile_config())
-
-    @property
-    def output_shape(self):
-        """Shape of the target's logits."""
-        return self.model.output_shape
-
-    @property
-    def input_shape(self):
-        """Shape of one domain's inputs."""
-        return self.model.input_shape
 
     @property
     def obstacle_to_cutting(self):
@@ -99,28 +93,17 @@ class HybridSharing(keras.Model):
             for variable, follower in zip(original.weights, copy.weights, strict=True):
                 follower.trainable = variable.trainable
 
-    def call(self, inputs, training=None):
-        """Return the logits of one input, or those of a pair one after the other."""
-        if not isinstance(inputs, (list, tuple)):
-            return self.model(inputs, training=training)
-        source, target = inputs
-        logits = self.source_model(source, training=training)
-        return ops.concatenate([logits, self.model(target, training=training)], axis=0)
+    def run_pair(self, source, target, training):
+        """Run each domain through its own model: dicts of features and logits."""
+        pairs = (self._source_parts, source), (self._parts, target)
+        return [
+            self.with_logits(parts, parts.run(inputs, training), training)
+            for parts, inputs in pairs
+        ]
 
     def get_config(self):
         """Return the arguments that rebuild this model."""
-        serialize = keras.saving.serialize_keras_object
-        return {
-            "model": serialize(self.model),
-            "private_depth": self.private_depth,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """Rebuild the model from `get_config`."""
-        model = keras.saving.deserialize_keras_object(config["model"], custom_objects)
-        return cls(model, config["private_depth"], name=config["name"])
+        return {**super().get_config(), "private_depth": self.private_depth}
 
 
 def _copy_top(model, depth):
@@ -144,12 +127,12 @@ def _copy_top(model, depth):
         if id(layer) not in private:
             return layer
         if id(layer) not in copies:
-            config = {**layer.get_config(), "name": f"{layer.name}_source"}
+            config = {**layer.get_config(), "name": f"{layer.name}{_SUFFIX}"}
             copies[id(layer)] = layer, type(layer).from_config(config)
         return copies[id(layer)][1]
 
     copied = rewire(model, replace=replace)
-    copied = keras.Model(copied.input, copied.output, name=f"{model.name}_source")
+    copied = keras.Model(copied.input, copied.output, name=f"{model.name}{_SUFFIX}")
     for original, copy in copies.values():
         copy.set_weights(original.get_weights())
     return copied, list(copies.values())

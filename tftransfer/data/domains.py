@@ -75,8 +75,11 @@ def _pair(source, target, *, epoch, is_mixed):
 def zip_domains(source, target, epoch):
     """Return pairs of batches, for as long as `epoch` of `pair_domains` says.
 
-    A dataset may have one of its own for being `repeated`.
+    `"target"` is one pass over the target. A dataset may have one of its own for being
+    `repeated`.
     """
+    if epoch == "target":
+        return tf.data.Dataset.zip(_repeat(source), target)
     source_steps, target_steps = int(source.cardinality()), int(target.cardinality())
     if epoch == "source" or 0 < target_steps <= source_steps:
         return tf.data.Dataset.zip(source, _repeat(target))

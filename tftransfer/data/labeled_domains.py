@@ -12,6 +12,7 @@ from tftransfer.data.domains import EPOCHS, check_alike, read_spec, zip_domains
 from tftransfer.data.fingerprints import digest
 from tftransfer.data.pipelines import set_attributes
 
+EPOCHS_OF_LABELED = (*EPOCHS, "target")
 _BATCH_SIZE = 32  # where neither domain tells its own
 
 
@@ -76,18 +77,21 @@ def join_domains(source, target, *, source_weight=0.5, seed=0):
 
 
 def pair_labeled_domains(source, target, *, source_weight=0.5, epoch="longer"):
-    """Pair labeled batches of two domains, for a model with parts for each of them.
+    """Pair labeled batches of two domains, for a model that tells them apart.
 
-    What `fit` of `HybridSharing` takes. The labels and weights of a pair are those of
-    the source batch followed by those of the target batch.
+    What `fit` of `HybridSharing` takes, and of a model with alignment whose
+    `labels_both` is set. The labels and weights of a pair are those of the source batch
+    followed by those of the target batch.
 
     Args:
         source: Batched dataset of `(x, y)`.
         target: Batched dataset of `(x, y)`; `x` and `y` as in `source` but for the
             batch size.
-        source_weight: Share of the source in the loss, above 0 and below 1.
+        source_weight: Share of the source in the loss, from 0 to 1. At either end one
+            domain alone is learned from; the other is there to be aligned.
         epoch: `"source"`: one pass over the source, the target repeats or is cut;
-            `"longer"`: one pass over the longer of the two, the other repeats.
+            `"target"`: the reverse; `"longer"`: one pass over the longer of the two,
+            the other repeats.
 
     Returns:
         `tf.data.Dataset` of `((source_x, target_x), y, sample_weight)`, the weights of
@@ -108,8 +112,8 @@ def pair_labeled_domains(source, target, *, source_weight=0.5, epoch="longer"):
     >>> y.numpy().tolist(), [f"{weight:.2f}" for weight in weights[-3:]]
     ([0, 1, 0, 1, 0, 1, 1, 0], ['0.67', '2.00', '2.00'])
     """
-    check_choice("epoch", epoch, EPOCHS)
-    _check_share(source_weight)
+    check_choice("epoch", epoch, EPOCHS_OF_LABELED)
+    check_number("source_weight", source_weight, 0, 1)
     dtypes = _check_labeled(source, target)
 
     def join(one, other):

@@ -25,7 +25,7 @@ def graph_tensors(model):
     }
 
 
-def features_tensor(model):
+def features_tensor(model, suffix=""):
     """Return the Keras tensor that the head of a model reads.
 
     Of a model with a side network that is the sum of both; on word vectors that learn,
@@ -33,7 +33,10 @@ def features_tensor(model):
 
     Args:
         model: Functional `keras.Model` with a layer named `features`.
+        suffix: What names of layers may end with, of a model some of whose layers are
+            copies.
     """
     tensors = graph_tensors(model)
     marks = (FEATURE_SUM, TEXT_FEATURES, FEATURES)
-    return next(tensors[name] for name in marks if name in tensors)
+    names = [name for mark in marks for name in (mark, f"{mark}{suffix}")]
+    return next(tensors[name] for name in names if name in tensors)

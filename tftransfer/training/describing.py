@@ -1,6 +1,6 @@
 """A strategy written out: the lines of code it stands for."""
 
-from tftransfer.training.preparing import SCRATCH_MOMENTUM
+from tftransfer.data.labeled_domains import pair_labeled_domains
 from tftransfer.training.stages import Stage
 from tftransfer.training.strategies import MIXING, plan_strategy
 from tftransfer.training.strategy import STRATEGIES, read_strategy
@@ -65,20 +65,34 @@ def describe_strategy(strategy, model, epochs=5):
 
 def _preparation(model, plan):
     if plan.from_scratch:
-        yield "model.set_weights(keras.models.clone_model(model).get_weights())"
-        yield "for layer in model._flatten_layers():"
-        yield "    if isinstance(layer, keras.layers.BatchNormalization):"
-        yield f"        layer.momentum = min(layer.momentum, {SCRATCH_MOMENTUM})"
+        yield "tft.draw_weights_anew(model)"
     if plan.layer_decay is not None:
         decay = f"layer_decay={plan.layer_decay}"
         yield "new = type(model.optimizer).from_config(model.optimizer.get_config())"
         yield f"optimizer = tft.LayerwiseRates(new, {decay})"
         yield f"model.compile(optimizer, model.loss{_metrics(model)})"
+    aligns = getattr(model, "alignment", None) is not None
     if plan.private_depth is not None:
-        yield f"shared = tft.HybridSharing(model, private_depth={plan.private_depth!r})"
+        yield from _sharing(plan.private_depth, aligns)
+    elif aligns and plan.strategy.source is not None:
+        yield "model.labels_both = True"
     if plan.domains[0] in MIXING and not plan.virtual_rows:
+        mix = pair_labeled_domains if aligns else MIXING[plan.domains[0]]
         share = f"source_weight={plan.strategy.source_weight}"
-        yield f"train = tft.{MIXING[plan.domains[0]].__name__}(source, train, {share})"
+        yield f"train = tft.{mix.__name__}(source, train, {share})"
+    elif aligns and plan.strategy.source is not None:
+        yield "source, train = ("
+        yield "    tft.pair_labeled_domains(source, train, source_weight=x, epoch=name)"
+        yield "    for x, name in ((1, 'source'), (0, 'target'))"
+        yield ")"
+
+
+def _sharing(depth, aligns):
+    if not aligns:
+        yield f"shared = tft.HybridSharing(model, private_depth={depth!r})"
+        return
+    yield f"shared = tft.HybridSharing(model.model, {depth!r}, model.alignment)"
+    yield "shared.compile_from_config(model.get_compile_config())"
 
 
 def _metrics(model):
