@@ -37,7 +37,7 @@ import tftransfer as tft
 
 RATE, HEAD_RATE = 3e-4, 1e-2
 CIFAR_IMAGES = 5000
-PLAIN, FROZEN, STORED = "plain", "threshold, cache=False", "threshold"
+RIVALS = PLAIN, FROZEN, STORED = "plain", "threshold, cache=False", "threshold"
 
 
 def load_data(options, seed):
@@ -104,7 +104,7 @@ def summarize(rows):
     """One row for each rival, and the bar."""
     by_seed = {(row["rival"], row["seed"]): row for row in rows}
     summaries = []
-    for name in (PLAIN, FROZEN, STORED):
+    for name in [x for x in RIVALS if any(row["rival"] == x for row in rows)]:
         own = [row for row in rows if row["rival"] == name]
         ratios = [
             by_seed[PLAIN, row["seed"]]["seconds"] / row["seconds"] for row in own
@@ -131,8 +131,10 @@ def main(options):
     order = random.Random(0)
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         data = load_data(options, seed)
-        rivals = (PLAIN, FROZEN, STORED)
-        for name in rivals if options.threshold is None else order.sample(rivals, 3):
+        rivals = [x for x in RIVALS if x in options.rivals]
+        if options.threshold is not None:
+            order.shuffle(rivals)
+        for name in rivals:
             with tempfile.TemporaryDirectory() as folder:
                 os.environ["TFTRANSFER_CACHE"] = folder
                 row, detail = run_rival(name, data, options, seed)
@@ -163,6 +165,7 @@ def read_options():
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--threshold", type=float)
+    parser.add_argument("--rivals", nargs="+", choices=RIVALS, default=RIVALS)
     parser.add_argument("--checks", type=int, default=2)
     parser.add_argument("--verbose", type=int, default=2)
     parser.add_argument("--smoke", action="store_true")

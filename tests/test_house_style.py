@@ -148,6 +148,7 @@ MAY_IMPORT = {  # room -> rooms it may import; anything else is a wrong turn
         "distribution",
         "features",
         "freezing",
+        "lora",
         "rates",
         "store",
         "tasks",

@@ -99,6 +99,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "load_synthetic": "data.synthetic",
     "load_table": "data.tables",
     "load_tfds": "data.tfds",
+    "lora_rates": "lora.rates",
     "mcc_loss": "alignment.mcc",
     "measure_channel_weights": "regularization.channel_weights",
     "measure_padding": "data.padding",

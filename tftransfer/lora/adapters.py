@@ -18,8 +18,9 @@ def add_lora(model, rank, *, targets="auto", alpha=None):
     A and B learn; so do depthwise kernels that are targeted, whole, as they are no
     larger than adapters would be, the head, and what an alignment learns. All else is
     frozen: `trainable = True` does not free it, and BatchNormalization keeps its
-    statistics. Adapters take the rate of a new head rather than that of fine-tuning:
-    give `fine_tune` a `learning_rate`.
+    statistics. Adapters take the rate of a new head rather than that of fine-tuning,
+    and what learns whole a tenth of it: `fine_tune` sees to both unless it is given
+    rates, `lora_rates` tells them for plain `fit`.
 
     The model itself is changed, and compiled again if it was. `set_trainable_depth`
     and the stages of `fine_tune` then open the adapters of the last blocks; with

@@ -16,6 +16,7 @@ class Learning:
     """Mixed into the class of a layer that learns in a model with adapters."""
 
     learns_with_adapters = True
+    _trainable_variables: list  # the layer's own
 
 
 class LowRank(Learning):

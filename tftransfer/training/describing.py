@@ -1,6 +1,7 @@
 """A strategy written out: the lines of code it stands for."""
 
 from tftransfer.data.labeled_domains import pair_labeled_domains
+from tftransfer.training.preparing import takes_lora_rates
 from tftransfer.training.stages import Stage
 from tftransfer.training.strategies import MIXING, plan_strategy
 from tftransfer.training.strategy import STRATEGIES, read_strategy
@@ -66,10 +67,14 @@ def describe_strategy(strategy, model, epochs=5):
 def _preparation(model, plan):
     if plan.from_scratch:
         yield "tft.draw_weights_anew(model)"
+    rates = None
     if plan.layer_decay is not None:
-        decay = f"layer_decay={plan.layer_decay}"
+        rates = f"layer_decay={plan.layer_decay}"
+    elif takes_lora_rates(model, plan.stages):
+        rates = "tft.lora_rates(model)"
+    if rates is not None:
         yield "new = type(model.optimizer).from_config(model.optimizer.get_config())"
-        yield f"optimizer = tft.LayerwiseRates(new, {decay})"
+        yield f"optimizer = tft.LayerwiseRates(new, {rates})"
         yield f"model.compile(optimizer, model.loss{_metrics(model)})"
     aligns = getattr(model, "alignment", None) is not None
     if plan.private_depth is not None:

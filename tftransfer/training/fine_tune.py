@@ -79,6 +79,7 @@ def fine_tune(
     caller. Afterwards the model is compiled as it was, at its own rate, with a new
     optimizer; the depth stays that of the last stage. `LayerwiseRates` is never
     replaced: all stages go on with its moments, each at its whole rate if `"auto"`.
+    Adapters of `add_lora` learn at the whole rate too, see `lora_rates`.
 
     What lies below the first layer that learns gives the same features in every epoch:
     it runs once, in the fastest engine at hand, and the epochs run on the stored
@@ -212,7 +213,7 @@ def _run(
     if plan and plan.virtual_rows:
         through = functools.partial(run_on_features, strategy=plan.strategy)
     report = print if given["verbose"] else None
-    with scope_of(model), prepared(model, plan) as trained:
+    with scope_of(model), prepared(model, plan, stages) as trained:
         prepare_replicas(trained)
         stores = settings.cache is not False
         path = FastPath(trained, settings, report) if stores else None

@@ -13,6 +13,7 @@ from tftransfer.freezing.recompiling import (
     renew_optimizer,
     set_optimizer,
 )
+from tftransfer.lora.rates import has_low_rank, lora_rates
 from tftransfer.rates.layerwise_rates import LayerwiseRates
 from tftransfer.training.batches import read_data
 from tftransfer.training.data_checks import check_data
@@ -21,37 +22,41 @@ from tftransfer.training.strategies import MIXING
 
 
 @contextlib.contextmanager
-def prepared(model, plan):
+def prepared(model, plan, stages):
     """Yield what is to be trained: the model itself, or what trains it.
 
     Args:
         model: Compiled `keras.Model`.
         plan: `Plan`, or `None`.
+        stages: List of `Stage`.
     """
     if plan is not None and plan.from_scratch:
         draw_weights_anew(model)
-    if plan is None:
+    with contextlib.ExitStack() as stack:
+        if plan is not None and plan.layer_decay is not None:
+            rates = {"layer_decay": plan.layer_decay}
+            stack.enter_context(_layerwise(model, rates))
+        elif takes_lora_rates(model, stages):
+            stack.enter_context(_layerwise(model, {"rates": lora_rates(model)}))
+        if plan is not None and plan.private_depth is not None:
+            yield _share(model, plan.private_depth)
+            return
+        if plan is not None and plan.strategy.source is not None and _aligns(model):
+            stack.callback(setattr, model, "labels_both", False)
+            model.labels_both = True
         yield model
-    elif plan.private_depth is not None:
-        yield _share(model, plan.private_depth)
-    elif plan.strategy.source is not None and _aligns(model):
-        model.labels_both = True
-        try:
-            yield model
-        finally:
-            model.labels_both = False
-    elif plan.layer_decay is not None:
-        with _slower_below(model, plan.layer_decay):
-            yield model
-    else:
-        yield model
+
+
+def takes_lora_rates(model, stages):
+    """Whether `fine_tune` gives adapters and what learns whole rates of their own."""
+    is_auto = all(stage.learning_rate == "auto" for stage in stages)
+    return is_auto and not carries_on(model.optimizer) and has_low_rank(model)
 
 
 @contextlib.contextmanager
-def _slower_below(model, layer_decay):
+def _layerwise(model, rates):
     before = plain_optimizer(model.optimizer)
-    rates = LayerwiseRates(renew_optimizer(before), layer_decay=layer_decay)
-    set_optimizer(model, rates)
+    set_optimizer(model, LayerwiseRates(renew_optimizer(before), **rates))
     try:
         yield
     finally:
