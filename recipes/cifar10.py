@@ -80,7 +80,12 @@ def main(
     )
     evaluation = tft.evaluate(model, test, augment=views)
     print(evaluation)
-    tft.export_model(model, output, class_names=train.class_names, overwrite=True)
+    tft.export_model(
+        *(model, output),
+        class_names=train.class_names,
+        training_data=train,
+        overwrite=True,
+    )
     tft.plot_history(history, f"{output}/history.png")
     return evaluation.metrics["accuracy"]
 

@@ -65,7 +65,7 @@ _HOMES = {  # public name -> module of the package that defines it
     "build_resizing": "resizing",
     "build_transfer_model": "models",
     "calibrate": "calibration.calibrate",
-    "check_export_path": "export.saved_model",
+    "check_export_path": "export.target_folder",
     "check_leakage": "data.leakage",
     "choose_examples": "report.examples",
     "combine_backbones": "backbones.combined",

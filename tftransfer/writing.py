@@ -65,24 +65,25 @@ def replace_when_whole(path, overwrite=False):
             _remove(old)
 
 
-def check_may_write(path, overwrite=False):
+def check_may_write(path, overwrite=False, name="path"):
     """Raise `ValueError` unless a new file or folder may be put at `path`.
 
     Args:
         path: A file or folder, which may lie in folders that do not exist yet.
         overwrite: Whether something at `path` may be replaced.
+        name: Of the argument, for the message.
     """
     if not overwrite and os.path.lexists(path):
         raise ValueError(
-            "`path` must not exist yet, unless overwrite=True. "
-            f"Received: path={str(path)!r}, which exists. "
+            f"`{name}` must not exist yet, unless overwrite=True. "
+            f"Received: {name}={str(path)!r}, which exists. "
             "Choose another path, or pass overwrite=True to replace it."
         )
     folder = _nearest_folder(path)
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(
-            "`path` must lie in a folder that can be written. "
-            f"Received: path={str(path)!r}, but {str(folder)!r} is "
+            f"`{name}` must lie in a folder that can be written. "
+            f"Received: {name}={str(path)!r}, but {str(folder)!r} is "
             f"{'not writable' if folder.is_dir() else 'a file'}. Choose another path."
         )
 

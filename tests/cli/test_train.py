@@ -30,7 +30,7 @@ def test_one_folder_holds_all_that_a_run_made(trained):
     about = json.loads((trained / "metadata.json").read_text())
     assert about["class_names"] == ["class 0", "class 1"]
     assert about["parity"]["max_abs_difference"] < 1e-4
-    assert len(about["metadata"]["data_fingerprint"]) == 64
+    assert len(about["training_data"]["fingerprint"]) == 64
     assert len(json.loads((trained / "history.json").read_text())["loss"]) == 9
 
 

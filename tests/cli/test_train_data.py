@@ -157,7 +157,8 @@ def test_a_full_disk_leaves_the_old_output_and_tells_its_name(tmp_path, monkeypa
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").touch()
     monkeypatch.setattr(results, "_write", fill)
-    options = dict.fromkeys(("training", "evaluation", "dataset", "metadata"))
+    names = ("training", "evaluation", "dataset", "metadata", "training_data")
+    options = dict.fromkeys(names)
     with pytest.raises(OSError, match="Received: '.*/out', and the writing failed: No"):
         results.write_results(
             keras.Model(), str(tmp_path / "out"), overwrite=True, **options

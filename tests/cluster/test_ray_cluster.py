@@ -1,10 +1,8 @@
 """Two workers of a Ray begun here: their answers, their deaths, what they refuse."""
 
-import contextlib
 import csv
 import functools
 import os
-import pathlib
 import signal
 import sys
 
@@ -34,14 +32,10 @@ def begin(flag, death=None, refused=None):
     return square
 
 
-@pytest.fixture(scope="module")
-def ray():
-    """A Ray that the tests share, as to begin one takes seconds."""
-    ray = pytest.importorskip("ray")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+@pytest.fixture
+def ray(ray):
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    yield ray
-    ray.shutdown()
+    return ray
 
 
 @pytest.mark.slow
@@ -100,7 +94,7 @@ def photos(tmp_path):
 
 @pytest.mark.slow
 def test_a_folder_is_answered_as_by_one_process_though_a_worker_dies(
-    ray, exported, photos, tmp_path, monkeypatch
+    ray, exported, photos, tmp_path, monkeypatch, kill_a_worker
 ):
     alone, shared = tmp_path / "alone.csv", tmp_path / "shared.csv"
     tft.batch_predict(exported, photos, alone, batch_size=1, verbose=0)
@@ -136,16 +130,6 @@ def test_workers_go_on_where_one_process_was_stopped(
     )
     assert done.num_resumed == 16
     assert_equal_answers(output, alone)
-
-
-def kill_a_worker():
-    """Kill one process of Ray that answers; return its number."""
-    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # a process that has ended since
-            if b"ray::MapWorker" in path.read_bytes():
-                os.kill(int(path.parent.name), signal.SIGKILL)
-                return int(path.parent.name)
-    raise LookupError("no process of Ray is answering")
 
 
 def stop_at(write, number):

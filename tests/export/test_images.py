@@ -59,7 +59,9 @@ def test_predict_alone_may_go_on_without_a_file(exports, tmp_path, content):
     if content is not None:
         (tmp_path / "a.jpg").write_bytes(content)
     exported = load_exported(exports["classes"].path)
-    with pytest.raises(ValueError, match='or pass on_error="keep" to have the others'):
+    with pytest.raises(
+        ValueError, match='or pass on_error="keep" .--on-error keep. to have'
+    ):
         exported.predict([str(tmp_path / "a.jpg")])
 
 

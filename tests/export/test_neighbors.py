@@ -31,12 +31,19 @@ def test_what_no_export_writes_is_kept(run, tmp_path):
 
 
 def test_other_weights_are_refused_beside_them(run):
-    match = "holds model.keras, plots beside an export of other weights. Choose"
+    match = "holds model.keras, plots beside an export of other weights, or one whose"
     with pytest.raises(ValueError, match=match):
         check_neighbors(run, "b")
     for name in ("model.keras", "plots"):
         (run / name).rename(run.parent / name)
     check_neighbors(run, "b")
+
+
+@pytest.mark.parametrize("text", ["{damaged", "[1]"])
+def test_a_description_that_cannot_be_read_is_told(run, text):
+    (run / "metadata.json").write_text(text)
+    with pytest.raises(ValueError, match="whose metadata.json is damaged. Choose"):
+        check_neighbors(run, "a")
 
 
 def test_a_new_folder_has_none(tmp_path):

@@ -74,6 +74,20 @@ def test_small_differences_are_reported(small_model, photo, monkeypatch):
     assert found["rows"] == 1
 
 
+def test_equal_outputs_of_all_rows_are_told(small_model, photo, monkeypatch):
+    model = small_model()
+    rows = [photo(5, 6), photo(5, 6)]
+    given = model, read_input(model), Task("classification", 3)
+    live = predict_live(*given, rows)
+    answers = [{"probabilities": live}] * 2
+    monkeypatch.setattr(parity, "serve_in_fresh_process", lambda *_: answers)
+    monkeypatch.setattr(parity, "list_requirements", lambda _: [])
+    with pytest.warns(
+        UserWarning, match="equal outputs for all 2 rows.*real `examples`"
+    ):
+        measure_parity("unused", rows, *given)
+
+
 def test_values_are_compared_relative_to_their_size(small_model, photo, monkeypatch):
     model, task, rows = small_model("regression"), Task("regression", 2), [photo(5, 6)]
     model.layers[-1].bias.assign([1e6, 0])

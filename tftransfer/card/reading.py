@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from tftransfer.export.about import METADATA_FILE
-from tftransfer.export.saved_model import is_export
+from tftransfer.export.target_folder import is_export
 
 
 @dataclasses.dataclass(frozen=True)

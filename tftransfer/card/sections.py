@@ -63,9 +63,19 @@ def _describe(export):
         ),
         "Made on": about["created"],
         "SHA-256 of the weights": about.get("weights_sha256"),
+        **_describe_data(about.get("training_data") or {}),
     }
     rows = [[name, _to_cell(value)] for name, value in taken.items() if value]
     return [Table(["", ""], rows)]
+
+
+def _describe_data(told):
+    count = told.get("num_examples")
+    return {
+        "Learned from": f"{count:,} examples" if count else None,
+        "SHA-256 of what it learned from": told.get("fingerprint"),
+        "License of the data": told.get("license"),
+    }
 
 
 def _to_temperature(about):

@@ -55,7 +55,8 @@ def run(arguments):
         evaluation=evaluation,
         dataset=test,
         overwrite=True,
-        metadata={"data": tft.ELPV_LICENSE, "backbone": BACKBONE},
+        metadata={"data": "elpv", "backbone": BACKBONE},
+        training_data=train,
     )
     print(
         f"Exported to {arguments.output}: a SavedModel that takes image files; in a\n"

@@ -122,6 +122,7 @@ def run(arguments):
         arguments.output,
         **of_task,
         metadata=about.get("metadata"),
+        training_data=about.get("training_data"),
         temperature=temperature,
         overwrite=arguments.overwrite,
         formats=formats and list(dict.fromkeys(formats)),

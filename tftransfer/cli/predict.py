@@ -36,6 +36,12 @@ def add_arguments(parser):
     group.add_argument(
         "--output", metavar="FILE", help="write a .csv, .jsonl or .parquet file"
     )
+    parser.add_argument(
+        "--on-error",
+        choices=["raise", "keep"],
+        default="raise",
+        help="about a file that cannot be read; --output always keeps the others",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the output")
     parser.add_argument("--text-column", help="of a table (default: text)")
     parser.add_argument("--image-column", help="of a table (default: image)")
@@ -61,7 +67,8 @@ def run(arguments):
     inputs = arguments.inputs
     rows = inputs[0] if len(inputs) == 1 else inputs
     if arguments.output is None:
-        predictions = exported.predict(rows, batch_size=arguments.batch_size)
+        options = {"batch_size": arguments.batch_size, "on_error": arguments.on_error}
+        predictions = exported.predict(rows, **options)
         print(predictions.to_json() if arguments.json else predictions)
         return
     done = tft.batch_predict(

@@ -9,7 +9,9 @@ from tftransfer.writing import replace_when_whole
 _SHOWN = 8  # right and wrong images in examples.png
 
 
-def write_results(model, path, *, training, evaluation, dataset, overwrite, metadata):
+def write_results(
+    model, path, *, training, evaluation, dataset, overwrite, metadata, training_data
+):
     """Write the export, the Keras file, the figures and the numbers of a run.
 
     Args:
@@ -20,6 +22,7 @@ def write_results(model, path, *, training, evaluation, dataset, overwrite, meta
         dataset: The data that was evaluated, in a fixed order.
         overwrite: Whether an existing folder is replaced.
         metadata: Dictionary kept in the export.
+        training_data: The dataset the model learned from.
 
     Returns:
         Dictionary, the content of `metadata.json`.
@@ -29,7 +32,8 @@ def write_results(model, path, *, training, evaluation, dataset, overwrite, meta
     """
     try:
         with replace_when_whole(path, overwrite=overwrite) as folder:
-            return _write(folder, model, training, evaluation, dataset, metadata)
+            about = {"metadata": metadata, "training_data": training_data}
+            return _write(folder, model, training, evaluation, dataset, about)
     except OSError as error:
         raise OSError(
             "`--output` must lie on a disk that takes all results. "
@@ -39,13 +43,13 @@ def write_results(model, path, *, training, evaluation, dataset, overwrite, meta
         ) from error
 
 
-def _write(folder, model, training, evaluation, dataset, metadata):
+def _write(folder, model, training, evaluation, dataset, told):
     about = tft.export_model(
         model,
         folder,
         class_names=list(evaluation.class_names),
         examples=dataset.take(1),
-        metadata=metadata,
+        **told,
         verbose=False,
     )
     model.save(folder / "model.keras")

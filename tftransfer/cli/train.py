@@ -103,9 +103,10 @@ def run(arguments):
         dataset=test,
         overwrite=arguments.overwrite,
         metadata={
-            **_describe_origin(arguments, train),
+            **_describe_origin(arguments),
             "measured_on": f"the {name} data{chosen}",
         },
+        training_data=train,
     )
     _say_what_is_next(arguments.output, about)
 
@@ -161,13 +162,12 @@ def _say_what_is_next(output, about):
     print(f"  tftransfer predict {output} {rows} ...")
 
 
-def _describe_origin(arguments, train):
+def _describe_origin(arguments):
     licenses = {info.handle: info.license for info in tft.list_backbones()}
     used = [licenses.get(handle) for handle in arguments.backbone.split(", ")]
     known = dict.fromkeys(each for each in used if each)
     return {
         "data": arguments.data,
-        "data_fingerprint": getattr(train, "fingerprint", None),
         "backbone": arguments.backbone,
         "backbone_license": ", ".join(known) or None,
     }

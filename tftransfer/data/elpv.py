@@ -60,7 +60,7 @@ def load_elpv(
         `validation_fraction` is above 0. Images are grey, repeated to three channels:
         uint8 `(batch, 300, 300, 3)`, or float32 where they are resized. Labels are
         int64 `(batch,)`, or float32 `(batch, 1)` probabilities. Each has
-        `class_names`.
+        `class_names` and `license`.
 
     Raises:
         ImportError: If the package `elpv-dataset` is not installed.
@@ -98,6 +98,8 @@ def load_elpv(
         contents=describe_files(paths),
         gray=True,
     )
+    for dataset in datasets:
+        dataset.license = ELPV_LICENSE
     return tuple(datasets)
 
 

@@ -9,6 +9,7 @@ are all grey are decoded and resized with one channel, and made three at the end
 """
 
 import dataclasses
+import functools
 
 import keras
 import tensorflow as tf
@@ -98,7 +99,8 @@ def make_dataset(
         pixels where they were resized, both 0..255. Attributes: `class_names`;
         `shuffles` and `augmented`, `bool`; `fingerprint`, equal for equal rows in
         every process, or None; and `unshuffled`, the same images in their first order
-        and not augmented, with the same attributes.
+        and not augmented, with the same attributes. That one also has `sources`, the
+        examples, and `prepare`, which makes such batches of any of them elsewhere.
 
     Example:
 
@@ -119,6 +121,13 @@ def make_dataset(
         class_names=class_names,
         fingerprint=make_fingerprint(identity, preparation),
         num_examples=int(examples.cardinality()),
+    )
+    uncached = dataclasses.replace(preparation, augment=(), cache=False)
+    unshuffled.sources, unshuffled.prepare = (
+        examples,
+        functools.partial(
+            _batch, decode=decode, preparation=uncached, shape=shape, gray=gray
+        ),
     )
     if not training:
         return unshuffled

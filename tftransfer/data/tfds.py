@@ -101,6 +101,7 @@ def load_tfds(
         training = bool(shuffle) and position == 0
         dataset = _make_split(builder, split, supervision, preparation, training)
         dataset.split_name = split
+        dataset.license = builder.info.license or None
         datasets.append(dataset)
     return datasets[0] if isinstance(splits, str) else datasets
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tftransfer.diagnosis.finding import NotChecked
 from tftransfer.export.about import VERSION_FOLDER
 from tftransfer.export.loading import load_exported
-from tftransfer.export.saved_model import is_export
+from tftransfer.export.target_folder import is_export
 
 _SIGNATURES = ("serve", "serving_default")
 

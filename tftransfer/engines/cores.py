@@ -10,7 +10,8 @@ def count_cores():
     """Count the cores this process may use.
 
     A container is often given fewer cores than the machine has, by its affinity or by
-    a quota of processor time; threads beyond them only wait for one another.
+    a quota of processor time; threads beyond them only wait for one another. So do
+    those beyond `OMP_NUM_THREADS`, by which a scheduler divides a machine.
 
     Returns:
         int, at least 1.
@@ -24,7 +25,14 @@ def count_cores():
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return max(1, min(cores, _read_quota()))
+    return max(1, min(cores, _read_quota(), _read_threads()))
+
+
+def _read_threads():
+    try:
+        return max(1, int(os.environ["OMP_NUM_THREADS"]))
+    except (KeyError, ValueError):  # not set, or one number for each nesting
+        return os.cpu_count() or 1
 
 
 def _read_quota():

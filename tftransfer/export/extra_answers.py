@@ -12,6 +12,7 @@ from tftransfer.explanation.maps import resize_heat, seen_box, to_heat
 from tftransfer.export.extra_parity import PREDICTED
 from tftransfer.export.extras import DOMAIN_SHIFT, EXPLAIN
 from tftransfer.export.images import check_decodable
+from tftransfer.export.inputs import IMAGES
 from tftransfer.export.runtimes import build_resizing_of
 from tftransfer.export.signatures import CLASS_SPEC
 from tftransfer.tasks import Task
@@ -26,6 +27,8 @@ def check_has_extra(exported, name):
         "tft.fit_domain_shift(model, train)" if name == DOMAIN_SHIFT else f"{name!r}"
     )
     advice = f"Export with extra_signatures=[{wanted}]."
+    if name == EXPLAIN and exported.metadata["input"] != IMAGES:
+        advice = "Heat maps are of images: a model of other rows has none."
     if name in held:
         advice = 'Load it with engine="tensorflow".'
     raise ValueError(

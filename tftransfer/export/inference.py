@@ -30,7 +30,7 @@ from tftransfer.export.predictions import build_predictions
 from tftransfer.export.runtimes import TENSORFLOW
 from tftransfer.export.signatures import DEFAULT, FROM_IMAGES
 
-_OR_KEEP = ', or pass on_error="keep" to have the others answered'
+_OR_KEEP = ', or pass on_error="keep" (--on-error keep) to have the others answered'
 
 
 class ExportedModel:

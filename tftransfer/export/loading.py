@@ -1,6 +1,7 @@
 """Loading what `export_model` wrote, after a look at its files."""
 
 import json
+import warnings
 from pathlib import Path
 
 import tensorflow as tf
@@ -25,7 +26,8 @@ def load_exported(path, engine="auto"):
 
     No Keras model is built. An exported SavedModel is a program, which can do what
     TensorFlow can: load those you trust. Files are compared with the SHA-256 in
-    `metadata.json` first, which finds damage, not ill will.
+    `metadata.json` first, which finds damage, not ill will; where that file is not
+    beside them, as on a server, a warning says that nothing was compared.
 
     Args:
         path: The folder given to `export_model`, or the version folder `1` in it.
@@ -55,13 +57,21 @@ def load_exported(path, engine="auto"):
     metadata = _read_beside(path, folder)
     chosen = choose_format(engine, path, metadata)
     place = folder if chosen == SAVED_MODEL else folder.parent / chosen
-    if metadata is not None and "files" in metadata:
+    is_checked = metadata is not None and "files" in metadata
+    if is_checked:
         check_files(path, folder.parent, place.name, metadata["files"])
     if chosen != SAVED_MODEL:
         server = FixedSizeServer(place, metadata, chosen)
         return ExportedModel(None, metadata, server, chosen, path)
     loaded = _load(path, folder)
     metadata = metadata or _read_inside(path, loaded)
+    if not is_checked:
+        warnings.warn(
+            f"The files of {str(folder)!r} are not checked: no {METADATA_FILE} with "
+            "their SHA-256 lies beside them. A SavedModel is a program: load it only "
+            "if you trust where it comes from.",
+            stacklevel=2,
+        )
     return ExportedModel(loaded, metadata, path=path)
 
 

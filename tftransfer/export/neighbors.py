@@ -1,5 +1,6 @@
 """What lies beside an export in its folder: it outlives a new export there."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -21,14 +22,20 @@ def check_neighbors(path, weights_sha256):
     file = Path(path, METADATA_FILE)
     if not names or not file.is_file():
         return
-    before = json.loads(file.read_text(encoding="utf-8"))
-    if before.get("weights_sha256") != weights_sha256:
+    if _read_hash(file) != weights_sha256:
         raise ValueError(
             "`path` must hold nothing but an export, or the export of the same model "
             f"with what tells of it. Received: path={str(path)!r}, which holds "
-            f"{', '.join(names)} beside an export of other weights. Choose another "
-            "path, or move these files away."
+            f"{', '.join(names)} beside an export of other weights, or one whose "
+            f"{METADATA_FILE} is damaged. Choose another path, or move these files "
+            "away."
         )
+
+
+def _read_hash(file):
+    with contextlib.suppress(ValueError, AttributeError):  # no JSON, or no dictionary
+        return json.loads(file.read_text(encoding="utf-8")).get("weights_sha256")
+    return None
 
 
 def keep_neighbors(path, folder):

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,7 @@ def measure_parity(saved_model, rows, model, model_input, task, extras=()):
     largest = float(np.max(differences))  # NaN stays NaN
     of_extras = compare_extras(extra_calls, served[len(calls) :])
     _check(largest, len(rows), "predict")
+    _warn_of_equal(live)
     for name, difference in of_extras.items():
         _check(difference, len(rows), f"answer {name!r}")
     return {
@@ -75,6 +77,16 @@ def _check(difference, num_rows, what):
             f"`model` must {what} the same live and exported, to {TOLERANCE}. "
             f"Received: a difference of {difference:.3g} on {num_rows} rows. Nothing "
             "was written. Look for a layer that is random or not finite at inference."
+        )
+
+
+def _warn_of_equal(live):
+    if len(live) > 1 and np.all(live == live[0]):
+        warnings.warn(
+            f"The live model gives equal outputs for all {len(live)} rows it was "
+            "compared on, so that a mistake in the export would not show. Pass real "
+            "`examples`; if it is so for them too, the model has learned nothing.",
+            stacklevel=4,
         )
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -31,11 +30,13 @@ from tftransfer.export.signatures import (
     build_signatures,
     write_signatures,
 )
+from tftransfer.export.target_folder import check_export_path
 from tftransfer.export.temperature import read_temperature, scale_logits
+from tftransfer.export.training_data import describe_training_data
 from tftransfer.tasks import infer_task
 from tftransfer.views.averaging import build_averaging, check_model
 from tftransfer.views.views import read_views
-from tftransfer.writing import check_free_space, check_may_write, replace_when_whole
+from tftransfer.writing import check_free_space, replace_when_whole
 
 
 def export_model(
@@ -54,6 +55,7 @@ def export_model(
     quantization=None,
     representative_data=None,
     extra_signatures=None,
+    training_data=None,
 ):
     """Write a model as a SavedModel that serves what was trained, and prove it.
 
@@ -108,7 +110,7 @@ def export_model(
             probabilities mean what they say: what `tft.calibrate` returned, kept under
             `"calibration"`, or a float above 0. Decisions stay.
         metadata: Dictionary of your own, kept under `"metadata"`; JSON values, such as
-            licenses and `train.fingerprint`.
+            the license of the weights.
         verbose: Whether to print the outcome of the comparison.
         formats: Names out of `"tf_saved_model"` (always among them), `"litert"`,
             `"onnx"` and `"openvino"`; for texts and numbers the first alone. `None`
@@ -125,6 +127,10 @@ def export_model(
             `tft.fit_domain_shift` returned, as `domain_shift`: `score` `(n,)`, and
             `is_shifted` where it knows its threshold. They look at a row once, whatever
             `augment`; `load_exported` has a method for each.
+        training_data: What the model learned from, for the record: `"training_data"`
+            tells a fingerprint of the rows, their number and, of a loader that knows
+            it, the license. Arrays, or datasets without a fingerprint, are read once.
+            A dictionary that an earlier export held under this name is kept.
 
     Returns:
         Dictionary, the content of `metadata.json`.
@@ -164,6 +170,7 @@ def export_model(
     about["augment"] = list(views) if len(views) > 1 else None
     about["temperature"], about["calibration"] = read_temperature(temperature, task)
     extras = build_extras(extra_signatures, plain, model_input, task, class_names)
+    about["training_data"] = describe_training_data(training_data)
     about["extra_signatures"] = {extra.name: extra.about for extra in extras}
     rows = take_rows(examples, model_input)
     check_export_path(path, overwrite=overwrite)
@@ -245,41 +252,6 @@ def _read_task(model, plain, task):
         return infer_task(plain, task)
     # A model trained with alignment is compiled as a whole; the outputs are inside.
     return infer_task(model, task, num_outputs=plain.output_shape[-1])
-
-
-def check_export_path(path, *, overwrite=False):
-    """Raise unless `export_model` may write to `path`; ask before a long training.
-
-    Args:
-        path: Folder to make.
-        overwrite: Whether an earlier export at `path` may be replaced.
-
-    Raises:
-        ValueError: If `path` exists and `overwrite` is False, cannot be written, or is
-            anything but an earlier export.
-
-    Example:
-
-    >>> check_export_path("new/folder")
-    """
-    check_may_write(path, overwrite)
-    folder = Path(path)
-    if folder.exists() and not is_export(folder) and not _is_empty(folder):
-        raise ValueError(
-            "`path` must be new or an earlier export, so that nothing else is lost. "
-            f"Received: path={str(path)!r}, which is something else. "
-            "Choose another path."
-        )
-
-
-def is_export(folder):
-    """Whether `folder` holds what `export_model` writes."""
-    model = Path(folder, VERSION_FOLDER, "saved_model.pb")
-    return model.is_file() and Path(folder, METADATA_FILE).is_file()
-
-
-def _is_empty(folder):
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _write_json(path, content):

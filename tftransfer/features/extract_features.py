@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tftransfer.checks import check_choice
+from tftransfer.cluster.ray_cluster import check_cluster
 from tftransfer.engines.interface import DTYPES
 from tftransfer.features.examples import read_examples
 from tftransfer.features.extraction import ACTIVATIONS, Extraction
@@ -41,6 +42,7 @@ def extract_features(
     dtype="float32",
     directory=None,
     batch_size=32,
+    cluster=None,
     verbose="auto",
 ):
     """Compute what a network makes of every example, once.
@@ -65,6 +67,9 @@ def extract_features(
         directory: Folder of the store; `None` takes `TFTRANSFER_CACHE` or the cache
             folder of the platform.
         batch_size: Rows in a batch, where arrays are given.
+        cluster: `RayCluster` whose workers read and compute; this process keeps the
+            rows. Data must be arrays, or come from a loader of images, whose files
+            every worker sees under the same paths. `None`: this process does it all.
         verbose: `0` for silence; otherwise progress and the rate are shown.
 
     Returns:
@@ -75,6 +80,7 @@ def extract_features(
             data are empty, or the model has no graph.
         TypeError: If an argument has the wrong type.
         EngineError: If the engine asked for cannot run the network.
+        RuntimeError: If a worker of `cluster` failed; what was computed is kept.
 
     Example:
 
@@ -85,6 +91,7 @@ def extract_features(
     ((3, 2), [0, 1, 0])
     """
     check_choice("dtype", dtype, DTYPES)
+    check_cluster(cluster)
     return extract_at(
         _find_cut(graph_of(getattr(model, "model", model)), layer),
         dataset,
@@ -93,10 +100,13 @@ def extract_features(
         directory=directory,
         batch_size=batch_size,
         verbose=verbose,
+        cluster=cluster,
     )
 
 
-def extract_at(cut, dataset, *, engine, dtype, directory, batch_size, verbose):
+def extract_at(
+    cut, dataset, *, engine, dtype, directory, batch_size, verbose, cluster=None
+):
     """Compute what is below a `Cut` for every example: see `extract_features`."""
     return extract_all(
         cut,
@@ -105,6 +115,7 @@ def extract_at(cut, dataset, *, engine, dtype, directory, batch_size, verbose):
         dtype=dtype,
         directory=directory,
         verbose=verbose,
+        cluster=cluster,
     )[0]
 
 
@@ -115,7 +126,7 @@ def read_in_order(dataset, batch_size):
     return read_examples(dataset, batch_size=batch_size)
 
 
-def extract_all(cut, several, *, engine, dtype, directory, verbose):
+def extract_all(cut, several, *, engine, dtype, directory, verbose, cluster=None):
     """Compute what is below a `Cut` for several `Examples`, with one engine.
 
     Returns:
@@ -127,6 +138,7 @@ def extract_all(cut, several, *, engine, dtype, directory, verbose):
         dtype=dtype,
         folder=directory,
         report=print if verbose else None,
+        cluster=cluster,
     )
     try:
         entries = [extraction.run(examples) for examples in several]

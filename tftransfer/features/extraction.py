@@ -1,6 +1,5 @@
 """Run the frozen part of a model over data once, into the store."""
 
-import collections
 import functools
 import hashlib
 import json
@@ -15,6 +14,8 @@ from tftransfer.engines.choosing import choose_engine
 from tftransfer.features.below import key_below, run_below
 from tftransfer.features.by_length import ByLength, full_row_shape
 from tftransfer.features.hashing import ContentHasher
+from tftransfer.features.passing import Passing
+from tftransfer.features.sharing import check_shareable, share_out
 from tftransfer.freezing.parts import is_random
 from tftransfer.store.entries import open_entry
 from tftransfer.store.listing import list_entries
@@ -36,6 +37,7 @@ class Extraction:
             may raise.
         most_bytes: Of activations, for data whose length is not known; `None`: any.
         report: Function that takes a line to print, or `None` for silence.
+        cluster: `RayCluster` whose workers compute, `None`: this process does.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class Extraction:
         check=None,
         most_bytes=None,
         report=None,
+        cluster=None,
     ):
         self.most_bytes = most_bytes
         self.cut, self.dtype, self.folder = cut, dtype, folder
-        self.engine, self.report = engine, report
+        self.engine, self.report, self.cluster = engine, report, cluster
         self.prefix = key_below(cut)
         self._engine, self._check = None, check
 
@@ -69,11 +72,15 @@ class Extraction:
         Raises:
             ValueError: If there are no rows, or they differ in shape.
         """
+        if self.cluster is not None:
+            check_shareable(examples)
         if view is not None and any(is_random(x.operation) for x in self._calls):
             return self._compute(examples, _Drawing(self.cut))
         identity = examples.identity()
         differs = examples.randomness is not None
         if self.prefix is None or (differs and (view is None or identity is None)):
+            return self._compute(examples)
+        if identity is None and self.cluster is not None:
             return self._compute(examples)
         if identity is None:
             found = self._find_content(examples)
@@ -160,7 +167,7 @@ class Extraction:
 
     def _write(self, writer, engine, examples, hashes):
         hasher = ContentHasher(ordered=not examples.shuffles) if hashes else None
-        passing = _Passing(hasher)
+        passing = Passing(hasher)
         sizes = examples.read_sizes = []
         skip, started = writer.rows_done, time.perf_counter()
         progress = tqdm(
@@ -174,8 +181,9 @@ class Extraction:
             mininterval=0.5,
         )
         with progress:
-            for rows in engine.run(passing.inputs(examples.batches(), skip, sizes)):
-                writer.append({ACTIVATIONS: rows, **passing.rest()})
+            for rows, rest in self._pass(engine, examples, passing, skip, sizes):
+                named = {f"rest_{i}": np.asarray(leaf) for i, leaf in enumerate(rest)}
+                writer.append({ACTIVATIONS: rows, **named})
                 self._check_size(writer.num_rows)
                 progress.update(len(rows))
         content = {"content": hasher.hexdigest()} if hasher else {}
@@ -189,6 +197,18 @@ class Extraction:
                 f"{_describe_padding(engine, seconds)}."
             )
         return entry
+
+    def _pass(self, engine, examples, passing, skip, sizes):
+        """Yield activations, and what goes with them, of all rows but the first."""
+        if self.cluster is None:
+            for rows in engine.run(passing.inputs(examples.batches(), skip, sizes)):
+                yield rows, passing.rest()
+            return
+        given = {"engine": engine.name, "dtype": self.dtype, "skip": skip}
+        answers = share_out(self.cluster, self.cut, examples, **given)
+        for rows, rest, some in answers:
+            sizes += some
+            yield rows, rest
 
     def _check_size(self, num_rows):
         if self.most_bytes is not None and num_rows * self.row_bytes > self.most_bytes:
@@ -254,36 +274,3 @@ class _Drawing:
         for batch in batches:
             drawn = self._cut.run_below(batch, training=True)
             yield keras.ops.convert_to_numpy(drawn)
-
-
-def _drop_rows(batch, count):
-    return keras.tree.map_structure(lambda leaf: leaf[count:], batch)
-
-
-class _Passing:
-    """Labels that go round the engine, while the inputs go through it."""
-
-    def __init__(self, hasher):
-        self._hasher = hasher
-        self._waiting: collections.deque = collections.deque()
-
-    def inputs(self, batches, skip, sizes):
-        """Yield inputs; the first `skip` rows are counted and left out."""
-        for x, rest in batches:
-            if self._hasher:
-                self._hasher.add((x, rest))
-            size = len(keras.tree.flatten(x)[0])
-            sizes.append(size)
-            left_out = min(skip, size)
-            skip -= left_out
-            if left_out == size:
-                continue
-            if left_out:
-                x, rest = _drop_rows((x, rest), left_out)
-            self._waiting.append(rest)
-            yield x
-
-    def rest(self):
-        """Labels and weights of the batch that came out."""
-        leaves = keras.tree.flatten(self._waiting.popleft())
-        return {f"rest_{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tftransfer.checks import check_whole_number
-from tftransfer.cluster.ray_cluster import RayCluster
+from tftransfer.cluster.ray_cluster import check_cluster
 from tftransfer.export.inference import ExportedModel
 from tftransfer.export.inputs import IMAGES, TEXTS
 from tftransfer.export.loading import load_exported
@@ -104,9 +104,9 @@ def batch_predict(
     """
     path = Path(os.path.abspath(output))
     check_output(path)
-    check_may_write(path, overwrite)
+    check_may_write(path, overwrite, "output")
     check_whole_number("batch_size", batch_size)
-    _check_cluster(cluster)
+    check_cluster(cluster)
     if not isinstance(exported, ExportedModel):
         exported = load_exported(exported)
     is_text = _check_kind(exported)
@@ -135,14 +135,6 @@ def _check_kind(exported):
             f"Received: a model of {kind}. Pass arrays to exported.predict."
         )
     return kind == TEXTS
-
-
-def _check_cluster(cluster):
-    if cluster is not None and not isinstance(cluster, RayCluster):
-        raise TypeError(
-            f"`cluster` must be a RayCluster or None. Received: cluster={cluster!r}. "
-            "Pass for example tft.RayCluster(num_workers=2)."
-        )
 
 
 def _fill(journal, exported, rows, batch_size, cluster, verbose):
