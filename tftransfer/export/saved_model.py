@@ -166,11 +166,10 @@ def export_model(
     class_names = check_class_names(class_names, task)
     views = read_views(augment)
     check_model(plain, views)
-    about = describe_model(plain, model_input, task, class_names, metadata)
+    about = _describe(plain, model_input, task, class_names, metadata, training_data)
     about["augment"] = list(views) if len(views) > 1 else None
     about["temperature"], about["calibration"] = read_temperature(temperature, task)
     extras = build_extras(extra_signatures, plain, model_input, task, class_names)
-    about["training_data"] = describe_training_data(training_data)
     about["extra_signatures"] = {extra.name: extra.about for extra in extras}
     rows = take_rows(examples, model_input)
     check_export_path(path, overwrite=overwrite)
@@ -201,6 +200,11 @@ def export_model(
             keep_neighbors(path, folder)
     tell_proofs(path, about["parity"], proofs, verbose)
     return about
+
+
+def _describe(model, model_input, task, class_names, metadata, training_data):
+    about = describe_model(model, model_input, task, class_names, metadata)
+    return about | {"training_data": describe_training_data(training_data)}
 
 
 def _with_views_and_temperature(model, views, temperature, task):
