@@ -101,7 +101,7 @@ def load_tfds(
         training = bool(shuffle) and position == 0
         dataset = _make_split(builder, split, supervision, preparation, training)
         dataset.split_name = split
-        dataset.license = builder.info.license or None
+        dataset.license = read_license(builder.info)
         datasets.append(dataset)
     return datasets[0] if isinstance(splits, str) else datasets
 
@@ -174,6 +174,12 @@ def _check_split_names(splits):
             "Write for example ['train[:90%]', 'train[90%:]', 'test']."
         )
     return list(names)
+
+
+def read_license(info):
+    """Return the license that TFDS states for a data set, `None` where it does not."""
+    stated = info.redistribution_info
+    return getattr(stated, "license", None) or None
 
 
 def _check_split(builder, split):

@@ -1,12 +1,15 @@
 """Models for ONNX Runtime, and whatever else reads ONNX."""
 
+import math
 import tempfile
 from pathlib import Path
 
 from tftransfer.engines.onnx_engine import contain_logs, convert_to_onnx, import_onnx
+from tftransfer.formats.kept_float import choose_kept
 from tftransfer.formats.served_graph import IMAGES
 
 FILE = "model.onnx"
+_KERNELS = ("Conv", "Gemm", "MatMul")
 BATCH = "batch"
 
 
@@ -18,7 +21,7 @@ def write_onnx(graph, folder, quantization=None, representative=None):
         folder: Folder that exists.
         quantization: `None`; `"float16"` for weights stored in float16 and cast back
             when the model is loaded; `"int8"` for weights, one scale a channel, and
-            activations.
+            activations, but for what `choose_kept` keeps.
         representative: For int8, uint8 images `(n, height, width, channels)` like
             those to come, from which the ranges of activations are taken.
 
@@ -69,9 +72,26 @@ def _quantize(onnx, model, representative):
             onnx.save_model(model, files[0])
             quant_pre_process(files[0], files[1], skip_symbolic_shape=True)
             quantization.quantize_static(
-                files[1], files[2], _Reader(representative), per_channel=True
+                *(files[1], files[2], _Reader(representative)),
+                per_channel=True,
+                nodes_to_exclude=_choose_kept(onnx.load_model(files[1]).graph),
             )
             return onnx.load_model(files[2])
+
+
+def _choose_kept(graph):
+    """Names of the nodes that stay in float."""
+    weights = {each.name: math.prod(each.dims) for each in graph.initializer}
+    places = [
+        place
+        for place, node in enumerate(graph.node)
+        if node.op_type in _KERNELS and node.input[1] in weights
+    ]
+    sizes = [weights[graph.node[place].input[1]] for place in places]
+    first, last = choose_kept(sizes)
+    start = places[first] if first else 0  # what is done to the pixels, too
+    end = places[-1] if last else len(graph.node)
+    return [node.name for node in [*graph.node[:start], *graph.node[end:]]]
 
 
 class _Reader:

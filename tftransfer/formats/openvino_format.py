@@ -1,5 +1,6 @@
 """Models for OpenVINO."""
 
+import math
 from pathlib import Path
 
 from tftransfer.engines.onnx_engine import contain_logs
@@ -8,8 +9,10 @@ from tftransfer.engines.openvino_engine import (
     read_graph,
     without_telemetry,
 )
+from tftransfer.formats.kept_float import choose_kept
 
 FILE = "model.xml"
+_KERNELS = ("Convolution", "GroupConvolution", "MatMul")
 
 
 def write_openvino(graph, folder, quantization=None, representative=None):
@@ -19,7 +22,7 @@ def write_openvino(graph, folder, quantization=None, representative=None):
         graph: A `ServedGraph`.
         folder: Folder that exists.
         quantization: `None`; `"float16"` for weights stored in float16; `"int8"` for
-            weights and activations, by NNCF.
+            weights and activations, by NNCF, but for what `choose_kept` keeps.
         representative: For int8, uint8 images `(n, height, width, channels)` like
             those to come.
 
@@ -52,4 +55,26 @@ def _quantize(model, representative):
             import nncf
 
         images = nncf.Dataset([image[None] for image in representative])
-        return nncf.quantize(model, images, subset_size=len(representative))
+        kept = nncf.IgnoredScope(names=_choose_kept(model))
+        count = len(representative)
+        return nncf.quantize(model, images, subset_size=count, ignored_scope=kept)
+
+
+def _choose_kept(model):
+    """Names of the layers that stay in float."""
+    layers = [
+        node
+        for node in model.get_ordered_ops()
+        if node.get_type_name() in _KERNELS and _is_constant(node.input_value(1))
+    ]
+    sizes = [math.prod(node.input(1).get_shape()) for node in layers]
+    first, last = choose_kept(sizes)
+    kept = layers[:first] + (layers[-1:] if last else [])
+    return [node.get_friendly_name() for node in kept]
+
+
+def _is_constant(output):
+    node = output.get_node()
+    if node.get_type_name() == "Parameter":
+        return False
+    return all(map(_is_constant, node.input_values()))
