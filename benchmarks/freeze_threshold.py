@@ -171,6 +171,8 @@ def read_options():
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--save", help="JSON file")
     options = parser.parse_args()
+    if PLAIN not in options.rivals:
+        parser.error(f"--rivals must hold {PLAIN!r}, which the others are held against")
     small = (64, 64, 4, 1) if options.smoke else (None, 224, 10, 3)
     for name, value in zip(("images", "size", "epochs", "seeds"), small, strict=True):
         setattr(options, name, getattr(options, name) or value)

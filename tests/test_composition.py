@@ -162,6 +162,8 @@ def test_two_domains_with_labels_or_without_are_aligned_any_way(
     after = [weight.numpy() for weight in model.model.trainable_weights]
     assert len(after) >= len(before)
     assert (model.model.get_layer("logits").kernel != before[-2]).numpy().any()
+    pairs = tft.pair_domains(data, data.map(lambda x, y: x))
+    model.fit(pairs, shuffle=False, verbose=0)  # compiled anew, for what learns now
     assert model.model.predict(images, verbose=0).shape == (32, 3)
 
 

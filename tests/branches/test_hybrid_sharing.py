@@ -126,12 +126,14 @@ def test_the_depth_counts_for_both_copies(model):
     assert not own.get_layer("block1_conv").trainable
 
 
-def test_a_file_of_it_loads_with_both_models(model, data, tmp_path):
-    shared = HybridSharing(model, private_depth=1)
+@pytest.mark.parametrize("private_depth", [0, 1, 2])
+def test_a_file_of_it_loads_with_both_models(private_depth, model, data, tmp_path):
+    shared = HybridSharing(model, private_depth)
     layer = shared.source_model.get_layer("logits_source")
     layer.set_weights([np.ones((8, 2)), np.ones(2)])
     shared.save(tmp_path / "shared.keras")
     loaded = load_model(tmp_path / "shared.keras")
+    assert loaded.private_depth == private_depth
     for one, other in ((shared, loaded), (shared.source_model, loaded.source_model)):
         np.testing.assert_array_equal(
             one.predict(data[0], verbose=0), other.predict(data[0], verbose=0)

@@ -11,11 +11,18 @@ def cgroup(tmp_path, monkeypatch):
     monkeypatch.setattr(cores, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)))
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     return tmp_path
 
 
 def test_the_affinity_counts_without_a_quota(cgroup):
     assert count_cores() == 16
+
+
+@pytest.mark.parametrize("text, expected", [("2", 2), ("99", 16), ("4,2", 16)])
+def test_a_scheduler_may_say_less(cgroup, monkeypatch, text, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", text)
+    assert count_cores() == expected
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,10 @@ def test_a_loader_tells_what_it_knows():
 
 def test_what_differs_from_pass_to_pass_has_no_fingerprint():
     rows = tf.data.Dataset.range(4).map(lambda x: tf.random.uniform((2,))).batch(2)
-    assert describe_training_data(rows)["fingerprint"] is None
+    told = describe_training_data(rows)
+    assert told["fingerprint"] is told["num_examples"] is None
+    with pytest.raises(ValueError, match=r"what an earlier.*dictionary of \['x'\]"):
+        describe_training_data({"x": 1})
     with pytest.raises(ValueError, match="`training_data` must come to an end"):
         describe_training_data(rows.repeat())
 

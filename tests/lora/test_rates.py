@@ -9,6 +9,7 @@ from tftransfer.rates.layerwise_rates import LayerwiseRates
 from tftransfer.training.describing import describe_strategy
 from tftransfer.training.fine_tune import fine_tune
 from tftransfer.training.stages import Stage
+from tftransfer.training.strategy import Strategy
 
 
 def build():
@@ -62,6 +63,23 @@ def test_adapters_learn_at_the_whole_rate_and_kernels_at_a_tenth(rows):
         )
     assert isinstance(model.optimizer, keras.optimizers.SGD)
     assert float(model.optimizer.learning_rate) == 0.5
+
+
+def test_an_optimizer_with_a_step_of_its_own_stays(rows):
+    class Centered(keras.optimizers.SGD):
+        def apply(self, gradients, variables=None):
+            return super().apply([x - 0 for x in gradients], variables)
+
+    model = build()
+    model.compile(Centered(0.1), model.loss)
+    assert "lora_rates" not in describe_strategy("full", model)
+    assert len(fine_tune(model, rows, strategy="full", epochs=1, verbose=0).epoch) == 1
+
+
+def test_a_head_on_drawn_features_needs_no_rates(rows):
+    strategy = Strategy("joint", source=rows, virtual_rows=4)
+    history = fine_tune(build(), rows, strategy=strategy, epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
 
 
 def test_rates_that_are_given_are_kept(rows):

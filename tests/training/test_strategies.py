@@ -300,8 +300,11 @@ def test_virtual_rows_are_described_too(build):
 
 def test_adapters_cannot_start_from_scratch(build, arrays):
     model = add_lora(build(), 1)
-    with pytest.raises(ValueError, match="no adapters to start from scratch.*merge_lo"):
+    match = "no adapters to start from scratch.*merge_lo"
+    with pytest.raises(ValueError, match=match):
         fine_tune(model, arrays, strategy="from_scratch")
+    with pytest.raises(ValueError, match=match):
+        draw_weights_anew(model)
 
 
 def test_from_scratch_its_statistics_keep_up_and_nothing_holds_it_back():
@@ -349,9 +352,15 @@ def test_two_labeled_domains_are_aligned_as_by_hand(name, build, arrays, equal_w
     named, manual = aligned(), aligned()
     strategy = Strategy(name, source=source)
     history = fine_tune(named, data, strategy=strategy, epochs=4, seed=3, verbose=0)
+    finished = named.get_weights()
     assert len(history.history["alignment_loss"]) == 4
     assert min(history.history["alignment_loss"]) > 0
     assert named.labels_both is False
+    named.labels_both = True
+    assert "pairs" in named.obstacle_to_cutting
+    fine_tune(named, data, strategy=strategy, epochs=2, verbose=0)
+    assert named.labels_both is True
+    named.set_weights(finished)
     code = describe_strategy(strategy, aligned(), epochs=4)
     code = code.replace("stages=stages)", "stages=stages, seed=3, verbose=0)")
     exec(code, {"tft": tft, "model": manual, "train": data, "source": source})

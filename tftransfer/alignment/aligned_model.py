@@ -118,6 +118,8 @@ class AlignedModel(keras.Model):
     @property
     def obstacle_to_cutting(self):
         """Why frozen features must not be stored, or `None`."""
+        if self.labels_both:
+            return "rows of two labeled domains come in pairs"
         if self.start is not None and self._parts.has_moved(self._pairs()):
             return (
                 "feature maps are compared with pretrained ones, and a frozen part "
@@ -244,12 +246,14 @@ class AlignedModel(keras.Model):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """Rebuild the model from `get_config`."""
+        names = ("model", "alignment", "regularization")
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
-            for name in ("model", "alignment", "regularization")
+            for name in names
             if config.get(name) is not None
         }
-        return cls(**parts, name=config["name"])
+        others = {name: x for name, x in config.items() if name not in names}
+        return cls(**parts, **others)
 
 
 def _learning(pairs):

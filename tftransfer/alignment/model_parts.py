@@ -28,12 +28,13 @@ class ModelParts:
                 "build_transfer_model."
             )
         features = features_tensor(model, suffix)
-        self.backbone = keras.Model(model.input, features)
-        self.head = keras.Model(features, model.output)
+        # A Sequential model has no `input`.
+        inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
+        outputs = model.outputs[0] if len(model.outputs) == 1 else model.outputs
+        self.backbone = keras.Model(inputs, features)
+        self.head = keras.Model(features, outputs)
         tensors = graph_tensors(model) if map_names else {}
-        self._maps = {
-            name: keras.Model(model.input, tensors[name]) for name in map_names
-        }
+        self._maps = {name: keras.Model(inputs, tensors[name]) for name in map_names}
         self._entries: dict = {(): self.backbone}
         self.entry_names: tuple = ()
 

@@ -77,11 +77,6 @@ class HybridSharing(AlignedModel):
             model.optimizer.build(model.trainable_variables)
             self.compile_from_config(model.get_compile_config())
 
-    @property
-    def obstacle_to_cutting(self):
-        """Why frozen features are not stored."""
-        return "rows of two labeled domains come in pairs"
-
     def follow_flags(self):
         """Let the source's own layers learn what the target's own layers learn."""
         for original, copy in self._copies:

@@ -147,7 +147,8 @@ def export_model(
 
     >>> import tempfile
     >>> inputs = keras.Input((None, None, 3))
-    >>> features = keras.layers.GlobalAveragePooling2D()(tft.build_resizing(8)(inputs))
+    >>> x = keras.layers.Rescaling(1 / 255)(tft.build_resizing(8)(inputs))
+    >>> features = keras.layers.GlobalAveragePooling2D()(x)
     >>> model = keras.Model(inputs, keras.layers.Dense(2)(features))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     about = export_model(
@@ -166,13 +167,13 @@ def export_model(
     class_names = check_class_names(class_names, task)
     views = read_views(augment)
     check_model(plain, views)
+    check_export_path(path, overwrite=overwrite)
     about = _describe(plain, model_input, task, class_names, metadata, training_data)
     about["augment"] = list(views) if len(views) > 1 else None
     about["temperature"], about["calibration"] = read_temperature(temperature, task)
     extras = build_extras(extra_signatures, plain, model_input, task, class_names)
     about["extra_signatures"] = {extra.name: extra.about for extra in extras}
     rows = take_rows(examples, model_input)
-    check_export_path(path, overwrite=overwrite)
     check_neighbors(path, about["weights_sha256"])
     plan = plan_formats(
         formats, quantization, representative_data, examples, model_input, task

@@ -15,24 +15,26 @@ def describe_training_data(data):
 
     Returns:
         Dictionary: `fingerprint`, of a loader's dataset what it tells, else a hash of
-        all rows in any order, `None` where examples differ from pass to pass;
-        `num_examples`, `None` if not known; `license`, `None` unless the loader knows
+        all rows in any order; `num_examples`; both `None` where examples differ from
+        pass to pass; `license`, `None` unless the loader knows
         it. `None` without data.
 
     Raises:
-        ValueError: If the dataset never ends.
+        ValueError: If the dataset never ends, or a dictionary tells something else.
 
     Example:
 
     >>> rows = np.eye(3)
-    >>> one = describe_training_data((rows, [0, 1, 2]))
-    >>> one == describe_training_data((rows[::-1], [2, 1, 0]))
+    >>> one = describe_training_data((rows, np.arange(3)))
+    >>> one == describe_training_data((rows[::-1], np.arange(3)[::-1]))
     True
     >>> one["num_examples"]
     3
     """
-    if data is None or isinstance(data, dict):
-        return data
+    if data is None:
+        return None
+    if isinstance(data, dict):
+        return _check_told(data)
     _check_ends(data)
     told = vars(data) if isinstance(data, tf.data.Dataset) else {}
     license_of_data = told.get("license")
@@ -47,9 +49,18 @@ def describe_training_data(data):
     }
 
 
+def _check_told(told):
+    if set(told) != {"fingerprint", "num_examples", "license"}:
+        raise ValueError(
+            "`training_data` must be data, or what an earlier export told of it. "
+            f"Received: a dictionary of {sorted(told)}. Pass a dataset or arrays."
+        )
+    return told
+
+
 def _hash(examples):
     if examples.randomness:
-        return None, examples.num_rows
+        return None, None
     hasher = ContentHasher(ordered=False)
     for batch in examples.batches():
         hasher.add(batch)

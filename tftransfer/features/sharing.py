@@ -37,7 +37,10 @@ def share_out(cluster, cut, examples, *, engine, dtype, skip):
     pieces, prepare = _cut_up(examples, skip)
     # Before the model, so that a worker knows layers that are not Keras' own.
     classes = tuple({type(layer) for layer in cut.model._flatten_layers()})
-    given = (classes, cut.model, cut.name, engine, dtype, prepare)
+    plain = keras.Model(cut.model.inputs, cut.model.outputs)  # not compiled
+    places = [each.position for each in single_tensor_cuts(plain, with_output=True)]
+    number = places.index(cut.position)
+    given = (classes, plain, number, cut.name, engine, dtype, prepare)
     begin = functools.partial(_begin, *given)
     return cluster.map_in_order(begin, pieces)
 
@@ -89,10 +92,14 @@ class _Slices:
             yield (x, *rest)
 
 
-def _begin(classes, model, name, engine, dtype, prepare):
+def _begin(classes, model, number, name, engine, dtype, prepare):
     """Return what answers a piece in a worker."""
-    cuts = single_tensor_cuts(model, with_output=True)
-    cut = next(cut for cut in cuts if cut.name == name)
+    cut = single_tensor_cuts(model, with_output=True)[number]
+    if cut.name != name:
+        raise ValueError(
+            f"The model must be the same in a worker. Received: {cut.name!r} in the "
+            f"place of {name!r}. Install the same versions on every machine."
+        )
     return _Answers(cut, engine, dtype, prepare)
 
 

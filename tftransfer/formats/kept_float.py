@@ -19,7 +19,7 @@ def choose_kept(sizes):
 
     Example:
 
-    >>> choose_kept([432, 144, 128, 384, 432, 20_000, 300_000, 2_560])
+    >>> choose_kept([432, 144, 128, 384, 432, 20_000, 300_000, 1_280])
     (5, True)
     >>> choose_kept([50, 50])  # too small a network: nothing
     (0, False)

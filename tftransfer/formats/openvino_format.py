@@ -74,7 +74,13 @@ def _choose_kept(model):
 
 
 def _is_constant(output):
-    node = output.get_node()
-    if node.get_type_name() == "Parameter":
-        return False
-    return all(map(_is_constant, node.input_values()))
+    """Whether nothing above an output is an input of the model."""
+    waiting, seen = [output.get_node()], set()
+    while waiting:
+        node = waiting.pop()
+        if node.get_type_name() == "Parameter":
+            return False
+        above = [each.get_node() for each in node.input_values()]
+        waiting += [x for x in above if x.get_friendly_name() not in seen]
+        seen |= {x.get_friendly_name() for x in above}
+    return True

@@ -11,7 +11,8 @@ def lora_rates(model):
 
     Adapters are new and learn at the rate of a new head. Kernels that learn whole, as
     depthwise ones do, are pretrained: a tenth of that. `fine_tune` takes these by
-    itself wherever the rates of all stages are `"auto"`.
+    itself wherever the rates of all stages are `"auto"`, and the optimizer is one
+    that `LayerwiseRates` takes.
 
     Args:
         model: Model that `add_lora` changed.

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from tftransfer.freezing.recompiling import renew_optimizer
+from tftransfer.freezing.recompiling import plain_optimizer, renew_optimizer
 from tftransfer.freezing.while_training import list_slots
 
 SHARED = (  # what is done for all variables together, outside of the rule
@@ -99,6 +99,15 @@ def copy_bare(optimizer):
 def is_nadam(optimizer):
     """Whether an optimizer multiplies up a factor of each step."""
     return isinstance(optimizer, keras.optimizers.Nadam)
+
+
+def can_be_layerwise(optimizer):
+    """Whether an optimizer's rule can be used variable by variable."""
+    try:
+        check_optimizer(renew_optimizer(plain_optimizer(optimizer)))
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def check_optimizer(optimizer):

@@ -5,19 +5,20 @@ import dataclasses
 
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
-from tftransfer.freezing.flags import has_adapters
 from tftransfer.freezing.graph import graph_of
 from tftransfer.freezing.recompiling import (
     carries_on,
     plain_optimizer,
+    recompile,
     renew_optimizer,
     set_optimizer,
 )
 from tftransfer.lora.rates import has_low_rank, lora_rates
 from tftransfer.rates.layerwise_rates import LayerwiseRates
+from tftransfer.rates.rules import can_be_layerwise
 from tftransfer.training.batches import read_data
 from tftransfer.training.data_checks import check_data
-from tftransfer.training.random_weights import draw_weights_anew
+from tftransfer.training.random_weights import check_can_start_anew, draw_weights_anew
 from tftransfer.training.strategies import MIXING
 
 
@@ -39,10 +40,12 @@ def prepared(model, plan, stages):
         elif takes_lora_rates(model, stages):
             stack.enter_context(_layerwise(model, {"rates": lora_rates(model)}))
         if plan is not None and plan.private_depth is not None:
+            if _aligns(model):  # `shared` is compiled in its place
+                stack.callback(recompile, model)
             yield _share(model, plan.private_depth)
             return
         if plan is not None and plan.strategy.source is not None and _aligns(model):
-            stack.callback(setattr, model, "labels_both", False)
+            stack.callback(setattr, model, "labels_both", model.labels_both)
             model.labels_both = True
         yield model
 
@@ -50,7 +53,10 @@ def prepared(model, plan, stages):
 def takes_lora_rates(model, stages):
     """Whether `fine_tune` gives adapters and what learns whole rates of their own."""
     is_auto = all(stage.learning_rate == "auto" for stage in stages)
-    return is_auto and not carries_on(model.optimizer) and has_low_rank(model)
+    opens = any(stage.trainable_depth != 0 for stage in stages)
+    if not is_auto or not opens or not has_low_rank(model):
+        return False
+    return not carries_on(model.optimizer) and can_be_layerwise(model.optimizer)
 
 
 @contextlib.contextmanager
@@ -146,9 +152,5 @@ def check_preparable(model, plan):
             f"{plan.strategy.name!r}, in which half of the last layers are new copies. "
             f"Received: {model.name!r} with regularization. Leave it out."
         )
-    if plan.from_scratch and has_adapters(model):
-        raise ValueError(
-            "`model` must have no adapters to start from scratch, where nothing is "
-            "frozen. Received: a model with adapters. Give it the plain model, which "
-            "merge_lora(model) makes of one with LoRA."
-        )
+    if plan.from_scratch:
+        check_can_start_anew(model)

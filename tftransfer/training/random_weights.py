@@ -4,6 +4,7 @@ import keras
 
 from tftransfer.freezing.batch_norm import batch_norms
 from tftransfer.freezing.blocks import split_model
+from tftransfer.freezing.flags import has_adapters
 from tftransfer.freezing.graph import graph_of
 
 SCRATCH_MOMENTUM = 0.9  # of BatchNormalization, as in networks that are new
@@ -21,7 +22,8 @@ def draw_weights_anew(model):
         model: Functional model, or a wrapper that has one as `.model`.
 
     Raises:
-        ValueError: If a block is of a SavedModel, whose weights come with it.
+        ValueError: If a block is of a SavedModel, whose weights come with it, or the
+            model has adapters.
 
     Example:
 
@@ -36,12 +38,23 @@ def draw_weights_anew(model):
         [Wang et al., 2019](https://arxiv.org/abs/1811.09751), where transfer that ends
         below it is called negative.
     """
+    check_can_start_anew(model)
     for layer, values in _draw(model):
         layer.set_weights(values)
     for layer in batch_norms(model):
         layer.momentum = min(layer.momentum, SCRATCH_MOMENTUM)
     if hasattr(model, "take_start"):
         model.take_start()
+
+
+def check_can_start_anew(model):
+    """Raise `ValueError` where weights are frozen for good."""
+    if has_adapters(model):
+        raise ValueError(
+            "`model` must have no adapters to start from scratch, where nothing is "
+            "frozen. Received: a model with adapters. Give it the plain model, which "
+            "merge_lora(model) makes of one with LoRA."
+        )
 
 
 def _draw(model):
