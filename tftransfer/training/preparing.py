@@ -5,6 +5,7 @@ import dataclasses
 
 from tftransfer.branches.hybrid_sharing import HybridSharing
 from tftransfer.data.labeled_domains import join_domains, pair_labeled_domains
+from tftransfer.freezing.depth import change_flags
 from tftransfer.freezing.graph import graph_of
 from tftransfer.freezing.recompiling import (
     carries_on,
@@ -36,9 +37,10 @@ def prepared(model, plan, stages):
     with contextlib.ExitStack() as stack:
         if plan is not None and plan.layer_decay is not None:
             rates = {"layer_decay": plan.layer_decay}
-            stack.enter_context(_layerwise(model, rates))
+            stack.enter_context(_layerwise(model, rates, stages[0]))
         elif takes_lora_rates(model, stages):
-            stack.enter_context(_layerwise(model, {"rates": lora_rates(model)}))
+            rates = {"rates": lora_rates(model)}
+            stack.enter_context(_layerwise(model, rates, stages[0]))
         if plan is not None and plan.private_depth is not None:
             if _aligns(model):  # `shared` is compiled in its place
                 stack.callback(recompile, model)
@@ -60,7 +62,9 @@ def takes_lora_rates(model, stages):
 
 
 @contextlib.contextmanager
-def _layerwise(model, rates):
+def _layerwise(model, rates, first_stage):
+    # What learns later gets its moments then, as in a run that is resumed.
+    change_flags(model, first_stage.trainable_depth, first_stage.batch_norm)
     before = plain_optimizer(model.optimizer)
     set_optimizer(model, LayerwiseRates(renew_optimizer(before), **rates))
     try:
